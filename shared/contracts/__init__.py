@@ -1,0 +1,1 @@
+"""The messages between a station and HQ. Additive changes only; see `../README.md`."""

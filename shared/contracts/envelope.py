@@ -1,0 +1,161 @@
+"""What is on the wire between station and HQ: envelopes in msgpack, bodies compressed.
+
+An uplink batch is sealed once and never changes; `(station, epoch, lane, seq)` names it for
+ever. `epoch` is new when a station's journal is created, so that a replaced disk is seen and
+not taken for an old one. `key_id`, `signature` and `nonce` are reserved for signed traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import zstandard
+from msgspec import Meta, MsgspecError, Struct, msgpack
+
+from shared.contracts.commands import AnyCommand
+from shared.contracts.events import AnyEvent
+from shared.contracts.topics import Lane
+from shared.errors import MalformedContractError
+
+VERSION = 1
+PACKED_MAX = 256 * 1024
+"""Bytes that an envelope may have on the wire."""
+UNPACKED_MAX = 4 * 1024 * 1024
+"""Bytes that a body may have once decompressed; more is refused before it is unpacked."""
+
+Instant = Annotated[datetime, Meta(tz=True)]
+T = TypeVar("T")
+
+
+class Uplink(Struct, frozen=True, array_like=True):
+    """One sealed batch. `body` is zstd over msgpack of events, or over a telemetry block."""
+
+    version: int
+    station_no: str
+    epoch: UUID
+    lane: Lane
+    seq: int
+    sealed_at_ms: int
+    count: int
+    body: bytes
+    key_id: str = ""
+    signature: bytes = b""
+
+
+class Ack(Struct, frozen=True, array_like=True):
+    """Exactly the batches of a station that HQ has committed, and when HQ said so."""
+
+    version: int
+    epoch: UUID
+    committed: tuple[tuple[Lane, tuple[int, ...]], ...]
+    hq_time_ms: int = 0
+
+
+class CommandEnvelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One command down. Without `expires_at` it never expires."""
+
+    version: int = VERSION
+    command_id: UUID
+    station_no: str
+    issued_at: Instant
+    expires_at: Instant | None = None
+    command: AnyCommand
+    key_id: str = ""
+    signature: bytes = b""
+    nonce: bytes = b""
+
+
+class Status(Struct, frozen=True, omit_defaults=True):
+    """On-line or off-line; retained, and the will of the connection. Empty batches refresh it."""
+
+    online: bool
+    at_ms: int
+    epoch: UUID | None = None
+
+
+_events_decoder = msgpack.Decoder(list[AnyEvent])
+_uplink_decoder = msgpack.Decoder(Uplink)
+_ack_decoder = msgpack.Decoder(Ack)
+_command_decoder = msgpack.Decoder(CommandEnvelope)
+_status_decoder = msgpack.Decoder(Status)
+_encoder = msgpack.Encoder()
+_compressor = zstandard.ZstdCompressor(level=3)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+def encode(message: Uplink | Ack | CommandEnvelope | Status) -> bytes:
+    """Return a message as sent."""
+    return _encoder.encode(message)
+
+
+def decode_uplink(data: bytes) -> Uplink:
+    """Read an uplink batch; its body stays packed.
+
+    Raises:
+        MalformedContractError: Too large, not an envelope, or of another version.
+    """
+    if len(data) > PACKED_MAX:
+        raise MalformedContractError(f"batch of {len(data)} bytes, at most {PACKED_MAX}")
+    uplink = _decode(_uplink_decoder, data)
+    if uplink.version != VERSION:
+        raise MalformedContractError(f"version {uplink.version}, expected {VERSION}")
+    return uplink
+
+
+def decode_ack(data: bytes) -> Ack:
+    """Read an acknowledgement. Raises MalformedContractError."""
+    return _decode(_ack_decoder, data)
+
+
+def decode_command(data: bytes) -> CommandEnvelope:
+    """Read a command. Raises MalformedContractError, also for a command not known here."""
+    return _decode(_command_decoder, data)
+
+
+def decode_status(data: bytes) -> Status:
+    """Read a status. Raises MalformedContractError."""
+    return _decode(_status_decoder, data)
+
+
+def pack_events(events: Sequence[AnyEvent]) -> bytes:
+    """Return events as the body of a batch."""
+    return compress(_encoder.encode(events))
+
+
+def unpack_events(body: bytes) -> list[AnyEvent]:
+    """Read the events of a body.
+
+    Raises:
+        MalformedContractError: Not compressed as it should be, too large, or no events.
+    """
+    return _decode(_events_decoder, decompress(body))
+
+
+def compress(data: bytes) -> bytes:
+    """Return data as zstd, with its size in front so that a bomb is seen before it bursts."""
+    return _compressor.compress(data)
+
+
+def decompress(data: bytes) -> bytes:
+    """Undo `compress`.
+
+    Raises:
+        MalformedContractError: Not zstd, of unstated size, or larger than `UNPACKED_MAX`.
+    """
+    try:
+        size = zstandard.frame_content_size(data)
+        if not 0 <= size <= UNPACKED_MAX:
+            raise MalformedContractError(f"body unpacks to {size} bytes, at most {UNPACKED_MAX}")
+        return _decompressor.decompress(data)
+    except zstandard.ZstdError as error:
+        raise MalformedContractError(f"body is not zstd: {error}") from error
+
+
+def _decode(decoder: msgpack.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedContractError(str(error)) from error

@@ -1,0 +1,47 @@
+"""The roots of the error taxonomy: what is raised here is expected, anything else is a bug."""
+
+from __future__ import annotations
+
+
+class VoltwardenError(Exception):
+    """Root of every expected failure."""
+
+
+class ConfigError(VoltwardenError):
+    """The program cannot start as it is configured.
+
+    The message names the file, the field and what would be right.
+    """
+
+
+class DeviceError(VoltwardenError):
+    """Something went wrong with a device at the station."""
+
+
+class DeviceUnreachableError(DeviceError):
+    """No answer; trying again may help."""
+
+
+class DeviceRefusedError(DeviceError):
+    """The device answered no; trying again does not help."""
+
+
+class MalformedMessageError(DeviceError):
+    """A device broke its protocol in one message."""
+
+    def __init__(self, kind: int, reason: str) -> None:
+        super().__init__(f"message 0x{kind:02X}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+
+class MalformedContractError(VoltwardenError):
+    """A message between station and HQ cannot be read."""
+
+
+class CommandRejectedError(VoltwardenError):
+    """A command is not carried out: interlock, expiry or unknown target."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
