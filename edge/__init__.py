@@ -1,0 +1,1 @@
+"""The station agent: keeps people safe and cars charging with nobody on site and no network."""
