@@ -1,0 +1,200 @@
+"""The agent's configuration: one TOML file, checked whole before anything starts.
+
+Order: file < environment (`VW_STATION__NUMBER=…`, double underscore for nesting). Secrets are
+given as paths of files. What HQ changes at run time (tariffs, lists, charge points) is data,
+not configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.clock import Clock, ScaledClock, SystemClock
+from shared.errors import ConfigError
+
+_ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StationSection(_Section):
+    """Who and where this station is."""
+
+    number: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", description="as HQ gave it")
+    zone: str = Field(default="Asia/Shanghai", description="IANA time zone of the site")
+    data_dir: Path = Field(default=Path("/var/lib/voltwarden"), description="all durable files")
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("not an IANA time zone, for example Asia/Shanghai") from error
+        return value
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        """The time zone itself."""
+        return ZoneInfo(self.zone)
+
+
+class GatewaySection(_Section):
+    """Where charge points connect."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - charge points come from the station's own network
+    port: int = Field(default=8768, ge=0, le=65535)
+    connections_max: int = Field(default=1000, ge=1)
+
+
+class HqSection(_Section):
+    """The link to HQ's broker."""
+
+    host: str
+    port: int = Field(default=8883, ge=1, le=65535)
+    secret_file: Path
+    user: str = Field(default="", description="MQTT user; the station's number when empty")
+    tls: bool = True
+    ca_file: Path | None = None
+    backoff_max_s: float = Field(default=60.0, gt=0)
+
+
+class ChargePointSection(_Section):
+    """A charge point that was added at the station."""
+
+    number: str = Field(pattern=r"^[0-9]{14}$", description="14 digits, as set in the device")
+    connectors: int = Field(default=2, ge=1, le=99)
+    dialect: str = "ykc16"
+    silence_limit_s: float = Field(default=30.0, ge=6.0)
+    rated_kw: float = Field(default=120.0, gt=0)
+    rounds_to_fen: bool = False
+
+
+class TariffSection(_Section):
+    """A tariff for a station without HQ."""
+
+    file: Path
+
+
+class OfflineSection(_Section):
+    """How much may be charged on trust while HQ is out of reach, in yuan."""
+
+    token_cap_yuan: int = Field(default=300, ge=0)
+    station_cap_yuan: int = Field(default=20_000, ge=0)
+
+
+class FrameLogSection(_Section):
+    """How long raw frames are kept."""
+
+    retention_days: int = Field(default=400, ge=1)
+    size_max_gb: float = Field(default=20.0, gt=0)
+
+
+class TelemetrySection(_Section):
+    """How samples are gathered for HQ."""
+
+    window_s: float = Field(default=60.0, gt=0, le=3600)
+    size_max_mb: int = Field(default=2048, ge=1)
+
+
+class TimingSection(_Section):
+    """Timers; `fast` is for the demo and for tests."""
+
+    profile: Literal["normal", "fast"] = "normal"
+
+
+class ClockSection(_Section):
+    """A scaled clock, shared by all processes of a demo."""
+
+    real_start_ms: int
+    start_ms: int
+    scale: float = Field(gt=0)
+
+
+class LogSection(_Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="VW_", env_nested_delimiter="__"
+    )
+
+    station: StationSection
+    gateway: GatewaySection = GatewaySection()
+    hq: HqSection | None = None
+    charge_point: Annotated[tuple[ChargePointSection, ...], Field()] = ()
+    tariff: TariffSection | None = None
+    offline: OfflineSection = OfflineSection()
+    frame_log: FrameLogSection = FrameLogSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    timing: TimingSection = TimingSection()
+    clock: ClockSection | None = None
+    log: LogSection = LogSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    def make_clock(self) -> Clock:
+        """Return the clock of this process.
+
+        Raises:
+            ConfigError: A scaled clock outside demo and tests.
+        """
+        if self.clock is None:
+            return SystemClock()
+        if os.environ.get("VW_ENV") not in _ENVIRONMENTS_WITH_SCALED_CLOCK:
+            raise ConfigError("clock: a scaled clock is for demo and tests only; remove [clock]")
+        return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: The file cannot be read or a field is wrong; the message names the file,
+            each field and what would be right.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from error
+    settings.make_clock()
+    return settings
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [
+        f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+        for detail in error.errors(include_url=False)
+    ]
+    return "\n".join(lines)
