@@ -1,0 +1,1 @@
+"""Uplink batches in, committed facts out: inbox, handlers, acknowledgement. Knows no slice."""

@@ -1,0 +1,46 @@
+"""What slices see of ingest: a fact, where it comes from, and an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cloud.core.after_commit import AfterCommit
+from shared.contracts.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """Where a fact comes from. `after` collects effects for after the commit.
+
+    `received_at` is HQ's time. `zone` is the station's.
+    """
+
+    operator_id: UUID
+    station_id: UUID
+    station_no: str
+    zone: ZoneInfo
+    received_at: datetime
+    after: AfterCommit = field(default_factory=AfterCommit)
+
+
+Handler = Callable[[AsyncSession, Ingested, Any], Awaitable[None]]
+"""`async def on_x(session, context, event)`: idempotent, no commit. An exception parks the
+whole batch, so refuse only what can never be handled."""
+Handlers = Mapping[type[Event], Handler]
+"""A slice's table. Several slices may name one event; they are called in layer order."""
+
+
+def merge(*tables: Handlers) -> dict[type[Event], tuple[Handler, ...]]:
+    """Return all handlers by event, in the order of the tables."""
+    merged: dict[type[Event], tuple[Handler, ...]] = {}
+    for table in tables:
+        for event, handler in table.items():
+            merged[event] = (*merged.get(event, ()), handler)
+    return merged

@@ -1,0 +1,1 @@
+"""Operators, stations, charge points, connectors: what exists, and how a station learns of it."""
