@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Sets up and runs the whole test suite; arguments go to pytest.
+#
+# Without arguments the checks that need no running come first: format, lint, types, imports.
+# All of them run even when one fails; the tests are last, so that the output ends with pytest's
+# summary.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+ops/setup.sh dev || exit
+readonly bin=.venv/bin
+
+(($#)) && exec $bin/python -m pytest "$@"
+
+failed=()
+check() { printf '== %s\n' "$*"; "$bin/$@" || failed+=("$1 ${2:-}"); }
+check ruff format --check .
+check ruff check .
+check mypy
+check lint-imports
+printf '== pytest\n'
+$bin/python -m pytest -n 2 --dist loadfile
+status=$?
+((${#failed[@]})) || exit $status
+printf 'failed before the tests: %s\n' "${failed[*]}" >&2
+exit 1
