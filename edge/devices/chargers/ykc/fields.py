@@ -241,6 +241,12 @@ class Layout:
         self.readers = [(i, c.read) for i, c in enumerate(ordered) if c.read is not None]
         self.writers = [(i, c.write) for i, c in enumerate(ordered) if c.write is not None]
 
+    def place(self, name: str) -> slice:
+        """Return where the field `name` lies in the body."""
+        names = list(self.codecs)
+        start = sum(self.codecs[before].size for before in names[: names.index(name)])
+        return slice(start, start + self.codecs[name].size)
+
     def read(self, body: bytes) -> list[Any]:
         """Return the values of `body`, which has exactly this layout's size."""
         values = list(self.unpack(body))

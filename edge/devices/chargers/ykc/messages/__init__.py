@@ -132,6 +132,12 @@ MESSAGES: dict[int, type[Message]] = {
     0xF1: QrPrefixAnswer,
 }
 
+# Where secrets lie in a body, for whoever writes frames down.
+PASSWORD_PLACES: dict[int, slice] = {
+    message.KIND: message.LAYOUT.place("password")
+    for message in (StartRequest, ParallelStartRequest, Update)
+}
+
 
 def parse(kind: int, body: bytes, dialect: Dialect = YKC16) -> Message | None:
     """Return the message, or None for a kind that this dialect does not define.
@@ -146,6 +152,7 @@ def parse(kind: int, body: bytes, dialect: Dialect = YKC16) -> Message | None:
 
 __all__ = [
     "MESSAGES",
+    "PASSWORD_PLACES",
     "BalanceUpdate",
     "BalanceUpdateAnswer",
     "BayLockAnswer",

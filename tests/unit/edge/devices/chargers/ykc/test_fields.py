@@ -207,6 +207,14 @@ def test_cleared_cards_prefer_the_size_with_a_flag() -> None:
     assert answer.cards[0].cleared == 0
 
 
+def test_places_of_passwords() -> None:
+    assert messages.PASSWORD_PLACES == {
+        0x31: slice(18, 34),
+        0xA1: slice(18, 34),
+        0x94: slice(44, 60),
+    }
+
+
 @pytest.mark.parametrize("kind", messages.MESSAGES)
 def test_odd_kinds_are_uplink_and_every_class_is_in_the_table_once(kind: int) -> None:
     message = messages.MESSAGES[kind]
