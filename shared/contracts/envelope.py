@@ -7,6 +7,7 @@ not taken for an old one. `key_id`, `signature` and `nonce` are reserved for sig
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -82,8 +83,17 @@ _ack_decoder = msgpack.Decoder(Ack)
 _command_decoder = msgpack.Decoder(CommandEnvelope)
 _status_decoder = msgpack.Decoder(Status)
 _encoder = msgpack.Encoder()
-_compressor = zstandard.ZstdCompressor(level=3)
-_decompressor = zstandard.ZstdDecompressor()
+
+
+class _Zstd(threading.local):
+    """One pair a thread: they let go of the interpreter's lock while they work on one buffer."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=3)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 
 
 def encode(message: Uplink | Ack | CommandEnvelope | Status) -> bytes:
@@ -136,7 +146,7 @@ def unpack_events(body: bytes) -> list[AnyEvent]:
 
 def compress(data: bytes) -> bytes:
     """Return data as zstd, with its size in front so that a bomb is seen before it bursts."""
-    return _compressor.compress(data)
+    return _zstd.compressor.compress(data)
 
 
 def decompress(data: bytes) -> bytes:
@@ -149,7 +159,7 @@ def decompress(data: bytes) -> bytes:
         size = zstandard.frame_content_size(data)
         if not 0 <= size <= UNPACKED_MAX:
             raise MalformedContractError(f"body unpacks to {size} bytes, at most {UNPACKED_MAX}")
-        return _decompressor.decompress(data)
+        return _zstd.decompressor.decompress(data)
     except zstandard.ZstdError as error:
         raise MalformedContractError(f"body is not zstd: {error}") from error
 

@@ -1,0 +1,180 @@
+"""The journal's one writer thread: groups what is asked into transactions, outlives bad disks.
+
+A failed transaction leaves it unknown what reached the disk: SQLite and the kernel may disagree.
+So the file is closed and opened again, what it holds is read back, and only what is missing is
+written again. A failed fsync is never simply retried.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+from uuid import UUID
+
+from edge.failpoints import Failpoints
+from edge.journal.store import BrokenStoreError, Outcome, Store, Work, is_damage, move_aside
+from shared.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+_GROUP_MAX = 500
+"""Calls that one transaction takes at most, so that none waits long."""
+_RETRY_FIRST_S = 0.05
+_RETRY_MAX_S = 2.0
+_TRIES_AT_CLOSE = 3
+
+
+class Report(NamedTuple):
+    """What the writer tells its owner: works written (`outcome`) or failed for now (`error`)."""
+
+    works: list[Work]
+    outcome: Outcome | None
+    error: str | None
+    recovered: str | None
+    epoch: UUID
+    parked: int
+
+
+class Opened(NamedTuple):
+    """An open store, and what became of a broken one before it."""
+
+    store: Store
+    recovered: str | None
+
+
+def open_store(path: Path, clock: Clock, boot_id: UUID, failpoints: Failpoints) -> Opened:
+    """Open the file; one that is broken is moved aside and a new one made."""
+    recovered = None
+    if path.exists() and path.stat().st_size == 0:
+        # A file cut to nothing looks like a new one, but a state is missing.
+        recovered = _quarantine(path, clock, "the file is empty")
+    try:
+        return Opened(Store(path, boot_id, failpoints), recovered)
+    except BrokenStoreError as error:
+        recovered = _quarantine(path, clock, str(error))
+        return Opened(Store(path, boot_id, failpoints), recovered)
+
+
+def _quarantine(path: Path, clock: Clock, reason: str) -> str:
+    aside = move_aside(path, clock.now().strftime("%Y%m%dT%H%M%S.%fZ"))
+    logger.error("journal broken, moved aside file=%s: %s", aside, reason)
+    return f"{aside.name}: {reason}"
+
+
+class Writer:
+    """Owns the store from `start` on. `report` is called in the writer's own thread."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        path: Path,
+        clock: Clock,
+        boot_id: UUID,
+        failpoints: Failpoints,
+        report: Callable[[Report], None],
+    ) -> None:
+        self._store: Store | None = opened.store
+        self._epoch = opened.store.epoch
+        self._parked = opened.store.parked
+        self._path = path
+        self._clock = clock
+        self._boot_id = boot_id
+        self._failpoints = failpoints
+        self._report = report
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._closing = False
+        self._recovered: str | None = None
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, work: Work) -> None:
+        """Queue work; returns at once."""
+        self._queue.put(work)
+
+    def stop(self) -> None:
+        """Write what is queued, mark the file clean, end. Blocks until that is done."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            works = self._take(None)
+            if works:
+                self._write(works)
+        if self._store is not None:
+            try:
+                self._store.set_clean(clean=True)
+            except sqlite3.Error as error:
+                logger.warning("journal not marked clean: %s", error)
+            self._store.close()
+
+    def _take(self, timeout_s: float | None) -> list[Work]:
+        """Wait for work, then take what else is queued."""
+        works: list[Work] = []
+        try:
+            work = self._queue.get(timeout=timeout_s)
+            while True:
+                if work is None:
+                    self._closing = True
+                    return works
+                works.append(work)
+                if len(works) >= _GROUP_MAX:
+                    return works
+                work = self._queue.get_nowait()
+        except Empty:
+            return works
+
+    def _write(self, works: list[Work]) -> None:
+        pause_s = _RETRY_FIRST_S
+        tries_at_close = 0
+        while True:
+            error, recovered, outcome = None, None, None
+            try:
+                reopened = self._store is None
+                recovered = self._ensure_open()
+                assert self._store is not None
+                outcome = self._store.apply(works, self._clock.now_ms())
+                self._failpoints.hit("journal.after_commit_before_done")
+                self._parked = self._store.parked
+                if reopened:
+                    outcome = self._store.snapshot()
+            except (sqlite3.Error, OSError, BrokenStoreError) as failure:
+                outcome, error = None, f"{type(failure).__name__}: {failure}"
+                logger.error("journal write failed works=%d: %s", len(works), error)
+                self._let_go(failure)
+            self._report(Report(list(works), outcome, error, recovered, self._epoch, self._parked))
+            if error is None:
+                return
+            if self._closing and (tries_at_close := tries_at_close + 1) >= _TRIES_AT_CLOSE:
+                logger.error("journal closed with works=%d unwritten", len(works))
+                return
+            works += self._take(pause_s)
+            pause_s = min(pause_s * 2, _RETRY_MAX_S)
+
+    def _ensure_open(self) -> str | None:
+        """Open the file again after a failure; return what became of a broken one."""
+        if self._store is not None:
+            return None
+        opened = open_store(self._path, self._clock, self._boot_id, self._failpoints)
+        self._store = opened.store
+        self._epoch = opened.store.epoch
+        self._store.set_clean(clean=False)
+        recovered, self._recovered = opened.recovered or self._recovered, None
+        return recovered
+
+    def _let_go(self, failure: Exception) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+        if isinstance(failure, sqlite3.DatabaseError) and is_damage(failure):
+            # quick_check need not see what a query stumbled over.
+            self._recovered = _quarantine(self._path, self._clock, str(failure))
