@@ -208,11 +208,8 @@ def test_cleared_cards_prefer_the_size_with_a_flag() -> None:
 
 
 def test_places_of_passwords() -> None:
-    assert messages.PASSWORD_PLACES == {
-        0x31: slice(18, 34),
-        0xA1: slice(18, 34),
-        0x94: slice(44, 60),
-    }
+    places = messages.PASSWORD_PLACES
+    assert places == {0x31: slice(18, 34), 0xA1: slice(18, 34), 0x94: slice(44, 60)}
 
 
 @pytest.mark.parametrize("kind", messages.MESSAGES)
