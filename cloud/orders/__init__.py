@@ -1,0 +1,1 @@
+"""Charging orders: the commercial account of one transaction, from wish to bill."""
