@@ -28,6 +28,8 @@ _stations = sa.table(
 )
 """Named, not imported: core stands below stations, as with a foreign key."""
 
+TIME_SCALE = "time_scale"
+"""Key in a session's `info`: how much faster than real the wall clock runs."""
 CHANNEL = "core_command"
 """PostgreSQL channel that says a new command waits."""
 
@@ -93,7 +95,8 @@ async def enqueue_command(
         session: An open transaction; the caller commits.
         station_id: Whom to tell.
         command: What.
-        expires_at: When it is pointless; None = never (stops, versioned data).
+        expires_at: When it is pointless; None = never (stops, versioned data). Under a demo's
+            fast clock the time left is stretched, because answers still take real seconds.
         now: HQ's time.
         command_id: The caller's own id, so that it can wait for the settlement.
         replace_kind: Unsettled older commands of this kind to this station are superseded:
@@ -111,6 +114,8 @@ async def enqueue_command(
     ).one_or_none()
     if found is None:
         raise UnknownStationError(station_id)
+    if expires_at is not None:
+        expires_at = now + (expires_at - now) * session.info.get(TIME_SCALE, 1.0)
     kind = type(command).__name__
     if replace_kind:
         await _supersede(session, station_id, kind, now)

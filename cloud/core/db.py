@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import (
 
 from cloud.core.after_commit import after_commit
 from cloud.core.audit import record_call
+from cloud.core.commands import TIME_SCALE
 from cloud.core.json import dumps_text
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -33,9 +34,12 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
-def create_sessions(engine: AsyncEngine) -> Sessions:
-    """Return what opens sessions. Objects stay readable after the commit."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+def create_sessions(engine: AsyncEngine, *, time_scale: float = 1.0) -> Sessions:
+    """Return what opens sessions. Objects stay readable after the commit.
+
+    `time_scale` is how much faster than real the wall clock runs, above 1 in a demo only.
+    """
+    return async_sessionmaker(engine, expire_on_commit=False, info={TIME_SCALE: time_scale})
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:

@@ -1,0 +1,53 @@
+"""Alembic, configured in code: there is one database and one line of versions."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData
+from sqlmodel import SQLModel
+
+import cloud
+
+_HERE = Path(__file__).parent
+_IN_CORE = ("cloud.core.audit", "cloud.core.commands")
+
+
+def all_tables() -> MetaData:
+    """Return the tables of every slice: each `cloud/<slice>/models.py` that exists."""
+    for module in _IN_CORE:
+        import_module(module)
+    for package in pkgutil.iter_modules(cloud.__path__, "cloud."):
+        if package.ispkg and (Path(cloud.__path__[0]) / package.name[6:] / "models.py").exists():
+            import_module(f"{package.name}.models")
+    return SQLModel.metadata
+
+
+def config(url: str) -> Config:
+    """Return Alembic's configuration for a database `postgresql+asyncpg://…`."""
+    made = Config()
+    made.set_main_option("script_location", str(_HERE))
+    made.set_main_option("path_separator", "os")
+    made.attributes["url"] = url
+    made.attributes["tables"] = all_tables()
+    return made
+
+
+def upgrade(url: str) -> None:
+    """Bring a database to the newest version. Blocks; needs no running loop."""
+    command.upgrade(config(url), "head")
+
+
+def write_version(url: str, message: str) -> None:
+    """Write a version file for what the models have and the database has not."""
+    command.revision(config(url), message, autogenerate=True)
+
+
+def head() -> str:
+    """Return the newest version."""
+    return ScriptDirectory(str(_HERE)).get_current_head() or ""

@@ -1,0 +1,183 @@
+"""Facts into the database: inbox row, handlers and command outbox in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from cloud.core import metrics
+from cloud.core.after_commit import AfterCommit
+from cloud.ingest.batches import Batch, Waiting
+from cloud.ingest.handlers import Handler, Ingested
+from cloud.ingest.inbox import claim, is_transient, park
+from shared.backoff import delays
+from shared.clock import to_ms
+from shared.contracts.envelope import unpack_events
+from shared.contracts.events import AlarmRaised, Event
+from shared.contracts.topics import Lane
+from shared.contracts.words import Severity
+from shared.ids import uuid7
+
+logger = logging.getLogger(__name__)
+
+_URGENCY = {lane: rank for rank, lane in enumerate(Lane)}
+_BATCHES_MAX = 64
+
+Committed = Callable[[Sequence[Batch]], Awaitable[None]]
+"""Told which batches are committed, to acknowledge them."""
+
+
+class EventWriter:
+    """Handles alarms, bills and states, in this order, many batches to a transaction."""
+
+    def __init__(
+        self,
+        *,
+        sessions: async_sessionmaker[AsyncSession],
+        handlers: dict[type[Event], tuple[Handler, ...]],
+        committed: Committed,
+        waiting_bytes_max: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._sessions = sessions
+        self._handlers = handlers
+        self._committed = committed
+        self._waiting = Waiting(waiting_bytes_max)
+        self._random = Random()  # noqa: S311 - spreads retries, guards nothing
+
+    def offer(self, batch: Batch) -> bool:
+        """Take a batch, False if there is no room."""
+        return self._waiting.offer(batch)
+
+    async def run(self) -> None:
+        """Handle batches until cancelled. The database's being away only delays them."""
+        while True:
+            await self._waiting.some()
+            batches = self._waiting.take(records_max=5_000)
+            batches.sort(key=lambda batch: _URGENCY[batch.uplink.lane])
+            for start in range(0, len(batches), _BATCHES_MAX):
+                await self._write(batches[start : start + _BATCHES_MAX])
+
+    async def _write(self, batches: list[Batch]) -> None:
+        for delay_s in delays(self._random, first_s=0.1, max_s=5.0):
+            try:
+                with metrics.COMMIT_SECONDS.labels("events").time():
+                    await self._commit(batches)
+            except Exception as error:
+                if not is_transient(error):
+                    # A bug that no savepoint caught: the batches stay unacknowledged and come
+                    # again; the other stations' must go on.
+                    logger.exception("transaction failed batches=%d", len(batches))
+                    return
+                logger.warning("database is away, trying again error=%r", error)
+            else:
+                await self._committed(batches)
+                return
+            await asyncio.sleep(delay_s)
+
+    async def _commit(self, batches: list[Batch]) -> None:
+        after = AfterCommit()
+        async with self._sessions() as session, session.begin():
+            for batch in batches:
+                await self._handle_or_park(session, batch, after)
+        await after.run()
+
+    async def _handle_or_park(
+        self, session: AsyncSession, batch: Batch, after: AfterCommit
+    ) -> None:
+        context = context_of(batch)
+        try:
+            async with session.begin_nested():
+                outcome = await self._handle(session, batch, context)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # Whatever a handler trips over, it would trip over again: one batch must not hold
+            # up its station for ever.
+            logger.exception(
+                "batch parked station=%s lane=%s seq=%d",
+                batch.station.station_no,
+                batch.uplink.lane,
+                batch.uplink.seq,
+            )
+            context = context_of(batch)
+            await self._park(session, batch, context, repr(error))
+            outcome = "parked"
+        after.extend(context.after)
+        metrics.BATCHES.labels(batch.uplink.lane, outcome).inc()
+
+    async def _handle(self, session: AsyncSession, batch: Batch, context: Ingested) -> str:
+        if not await claim(await raw_connection(session), [batch]):
+            return "duplicate"
+        for event in unpack_events(batch.uplink.body):
+            await dispatch(self._handlers, session, context, event)
+        await session.flush()
+        return "handled"
+
+    async def _park(
+        self, session: AsyncSession, batch: Batch, context: Ingested, error: str
+    ) -> None:
+        connection = await raw_connection(session)
+        await claim(connection, [batch])
+        await park(connection, batch, error)
+        await report_parked(self._handlers, session, context, batch)
+
+
+async def dispatch(
+    handlers: dict[type[Event], tuple[Handler, ...]],
+    session: AsyncSession,
+    context: Ingested,
+    event: Event,
+) -> None:
+    """Call everybody who cares about a fact, in layer order."""
+    for handler in handlers.get(type(event), ()):
+        await handler(session, context, event)
+    metrics.EVENTS.labels(type(event).__name__).inc()
+
+
+async def report_parked(
+    handlers: dict[type[Event], tuple[Handler, ...]],
+    session: AsyncSession,
+    context: Ingested,
+    batch: Batch,
+) -> None:
+    """Raise the alarm that somebody must look at a parked batch; HQ's own fact, same way."""
+    alarm = AlarmRaised(
+        occurred_at=context.received_at,
+        alarm_id=uuid7(to_ms(context.received_at)),
+        code="batch_parked",
+        severity=Severity.MAJOR,
+        object="station",
+        params={"lane": batch.uplink.lane.value, "seq": str(batch.uplink.seq)},
+    )
+    try:
+        async with session.begin_nested():
+            await dispatch(handlers, session, context, alarm)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        # The batch is parked whether or not its alarm can be raised.
+        logger.exception("alarm about a parked batch failed")
+
+
+def context_of(batch: Batch) -> Ingested:
+    """Return where a batch's facts come from."""
+    station = batch.station
+    return Ingested(
+        operator_id=station.operator_id,
+        station_id=station.station_id,
+        station_no=station.station_no,
+        zone=station.zone,
+        received_at=batch.received_at,
+    )
+
+
+async def raw_connection(session: AsyncSession) -> Any:
+    """Return the asyncpg connection under a session, inside its transaction."""
+    connection = await session.connection()
+    raw = await connection.get_raw_connection()
+    return raw.driver_connection

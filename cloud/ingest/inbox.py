@@ -1,0 +1,84 @@
+"""The inbox: claiming a batch, and parking one that cannot be handled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from cloud.ingest.batches import Batch
+from shared.clock import to_ms
+from shared.ids import uuid7
+
+_CLAIM = (
+    "INSERT INTO ingest_inbox (stream_id, seq, received_ms)"
+    " SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[])"
+    " ON CONFLICT DO NOTHING RETURNING stream_id, seq"
+)
+_PARK = (
+    "INSERT INTO ingest_parked (id, operator_id, station_id, stream_id, seq, lane, body, error,"
+    " sealed_ms, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    " ON CONFLICT DO NOTHING"
+)
+
+Key = tuple[int, int]
+Connection = Any
+"""A raw asyncpg connection, of a pool or under an SQLAlchemy session."""
+
+
+def key_of(batch: Batch) -> Key:
+    """Return what names a batch in the inbox."""
+    return batch.stream_id, batch.uplink.seq
+
+
+async def claim(connection: Connection, batches: Sequence[Batch]) -> set[Key]:
+    """Write inbox rows and return those that are new; the others are committed already.
+
+    Waits where another worker holds the same batch in an open transaction. Sorted, so that two
+    workers with the same batches cannot wait for each other.
+    """
+    rows = sorted({(*key_of(batch), to_ms(batch.received_at)) for batch in batches})
+    streams, seqs, times = zip(*rows, strict=True)
+    fresh = await connection.fetch(_CLAIM, streams, seqs, times)
+    return {(row[0], row[1]) for row in fresh}
+
+
+async def park(connection: Connection, batch: Batch, error: str) -> None:
+    """Keep a batch that cannot be handled, with the reason."""
+    uplink = batch.uplink
+    await connection.execute(
+        _PARK,
+        uuid7(to_ms(batch.received_at)),
+        batch.station.operator_id,
+        batch.station.station_id,
+        *key_of(batch),
+        uplink.lane.value,
+        uplink.body,
+        error[:2000],
+        uplink.sealed_at_ms,
+        batch.received_at,
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying the same again may help: the database is away or we lost a race."""
+    while error is not None:
+        if isinstance(error, OSError | asyncpg.InterfaceError | _TRANSIENT):
+            return True
+        original = getattr(error, "orig", None) or error.__cause__
+        if original is None or original is error:
+            return False
+        error = original
+    return False
+
+
+_TRANSIENT = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+)

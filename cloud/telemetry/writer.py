@@ -1,0 +1,234 @@
+"""Telemetry batches into the database: COPY, a few thousand records to a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+
+from cloud.core import metrics
+from cloud.ingest.batches import Batch, KnownStation, Pool, Waiting
+from cloud.ingest.events import Committed
+from cloud.ingest.inbox import Key, claim, is_transient, key_of, park
+from cloud.telemetry.columns import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    Samples,
+    clean,
+    copy_columns,
+    copy_rows,
+    read_block,
+)
+from cloud.telemetry.partitions import DAY_MS, Partitions
+from shared.backoff import delays
+from shared.clock import Clock
+from shared.contracts.telemetry import unpack_blocks
+from shared.contracts.words import SampleKind
+from shared.errors import MalformedContractError
+
+logger = logging.getLogger(__name__)
+
+RECORDS_PER_COMMIT = 5_000
+_POINTS_PER_STATION_MAX = 1_000
+
+OnParked = Callable[[Batch], Awaitable[None]]
+OnLatest = Callable[[KnownStation, Sequence[Samples]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A batch with its samples; `error` says why there are none."""
+
+    batch: Batch
+    samples: tuple[Samples, ...] = ()
+    rows: tuple[tuple[SampleKind, bytes], ...] = ()
+    error: str = ""
+
+
+class TelemetryWriter:
+    """Takes batches and commits them in groups; never thins, never keeps one twice."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        partitions: Partitions,
+        committed: Committed,
+        on_parked: OnParked,
+        on_latest: OnLatest,
+        clock: Clock,
+        linger_s: float = 0.02,
+        waiting_bytes_max: int = 128 * 1024 * 1024,
+    ) -> None:
+        self._pool = pool
+        self._partitions = partitions
+        self._committed = committed
+        self._on_parked = on_parked
+        self._on_latest = on_latest
+        self._clock = clock
+        self._linger_s = linger_s
+        self._waiting = Waiting(waiting_bytes_max)
+        self._points: dict[UUID, dict[str, int]] = defaultdict(dict)
+        self._random = Random()  # noqa: S311 - spreads retries, guards nothing
+
+    def offer(self, batch: Batch) -> bool:
+        """Take a batch, False if there is no room."""
+        return self._waiting.offer(batch)
+
+    async def run(self) -> None:
+        """Write batches until cancelled. The database's being away only delays them."""
+        while True:
+            await self._waiting.some()
+            if self._waiting.records < RECORDS_PER_COMMIT:
+                # A commit costs the same for ten records as for a thousand.
+                await asyncio.sleep(self._linger_s)
+            metrics.WAITING.labels("telemetry").set(self._waiting.bytes)
+            await self._write(self._waiting.take(RECORDS_PER_COMMIT))
+
+    async def _write(self, batches: Sequence[Batch]) -> None:
+        for delay_s in delays(self._random, first_s=0.1, max_s=5.0):
+            try:
+                with metrics.COMMIT_SECONDS.labels("telemetry").time():
+                    reads = [await self._read(batch) for batch in batches]
+                    fresh = await self._commit(reads)
+            except Exception as error:
+                if not is_transient(error):
+                    # A bug; unacknowledged batches come again, other stations' go on.
+                    logger.exception("telemetry transaction failed batches=%d", len(batches))
+                    return
+                logger.warning("database is away, trying again error=%r", error)
+                await asyncio.sleep(delay_s)
+                continue
+            await self._committed(batches)
+            await self._tell(reads, fresh)
+            return
+
+    async def _read(self, batch: Batch) -> _Read:
+        try:
+            samples = tuple(map(read_block, unpack_blocks(batch.uplink.body)))
+            points = await self._points_of(batch, samples)
+        except MalformedContractError as error:
+            return _Read(batch, error=str(error))
+        rows = []
+        for part in samples:
+            metrics.OUT_OF_RANGE.inc(clean(part))
+            ids = [points[point] for point, _ in part.connectors]
+            rows.append((part.kind, copy_rows(part, ids)))
+        return _Read(batch, samples, tuple(rows))
+
+    async def _commit(self, reads: Sequence[_Read]) -> set[Key]:
+        await self._partitions.ensure(_days(reads))
+        try:
+            return await self._commit_once(reads, _copy)
+        except asyncpg.UniqueViolationError:
+            # Samples that came before in another batch: slower, but only what is new stays.
+            return await self._commit_once(reads, _merge)
+
+    async def _commit_once(
+        self, reads: Sequence[_Read], store: Callable[..., Awaitable[None]]
+    ) -> set[Key]:
+        rows: dict[SampleKind, list[bytes]] = defaultdict(list)
+        async with self._pool.acquire() as connection, connection.transaction():
+            fresh = await claim(connection, [read.batch for read in reads])
+            taken = set(fresh)
+            for read in reads:
+                if key_of(read.batch) not in taken:
+                    continue
+                # The same batch may stand twice in one group.
+                taken.remove(key_of(read.batch))
+                if read.error:
+                    await park(connection, read.batch, read.error)
+                for kind, data in read.rows:
+                    rows[kind].append(data)
+            for kind, parts in rows.items():
+                await store(connection, kind, b"".join((COPY_HEADER, *parts, COPY_TRAILER)))
+        return fresh
+
+    async def _tell(self, reads: Sequence[_Read], fresh: set[Key]) -> None:
+        for read in reads:
+            outcome = "duplicate"
+            if key_of(read.batch) in fresh:
+                outcome = "parked" if read.error else "handled"
+                metrics.RECORDS.inc(sum(part.count for part in read.samples))
+                self._on_latest(read.batch.station, read.samples)
+                if read.error:
+                    logger.error(
+                        "batch parked station=%s lane=telemetry seq=%d error=%s",
+                        read.batch.station.station_no,
+                        read.batch.uplink.seq,
+                        read.error,
+                    )
+                    await self._on_parked(read.batch)
+            metrics.BATCHES.labels("telemetry", outcome).inc()
+
+    async def _points_of(self, batch: Batch, samples: Sequence[Samples]) -> dict[str, int]:
+        station = batch.station
+        known = self._points[station.station_id]
+        missing = {point for part in samples for point, _ in part.connectors} - known.keys()
+        if not missing:
+            return known
+        if len(known) + len(missing) > _POINTS_PER_STATION_MAX:
+            raise MalformedContractError(
+                f"more than {_POINTS_PER_STATION_MAX} charge points at one station"
+            )
+        args = (station.operator_id, station.station_id, sorted(missing))
+        await self._pool.execute(
+            "INSERT INTO telemetry_charge_point"
+            " (operator_id, station_id, charge_point_no, created_at)"
+            " SELECT $1, $2, no, $4 FROM unnest($3::text[]) no ON CONFLICT DO NOTHING",
+            *args,
+            batch.received_at,
+        )
+        rows = await self._pool.fetch(
+            "SELECT charge_point_no, id FROM telemetry_charge_point"
+            " WHERE operator_id = $1 AND station_id = $2 AND charge_point_no = ANY($3)",
+            *args,
+        )
+        known.update((row[0], row[1]) for row in rows)
+        return known
+
+
+def _days(reads: Sequence[_Read]) -> set[int]:
+    days: set[int] = set()
+    for read in reads:
+        for part in read.samples:
+            first, last = int(part.keys[0].min()), int(part.keys[0].max())
+            if last - first <= DAY_MS:
+                days.update((first // DAY_MS, last // DAY_MS))
+            else:
+                days.update(np.unique(part.keys[0] // DAY_MS).tolist())
+    return days
+
+
+async def _copy(connection: Any, kind: SampleKind, data: bytes) -> None:
+    await connection.copy_to_table(
+        "telemetry_sample",
+        source=io.BytesIO(data),
+        columns=copy_columns(kind),
+        format="binary",
+    )
+
+
+async def _merge(connection: Any, kind: SampleKind, data: bytes) -> None:
+    columns = ", ".join(copy_columns(kind))
+    await connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS telemetry_merge (LIKE telemetry_sample) ON COMMIT DROP;"
+        "TRUNCATE telemetry_merge"
+    )
+    await connection.copy_to_table(
+        "telemetry_merge", source=io.BytesIO(data), columns=copy_columns(kind), format="binary"
+    )
+    await connection.execute(
+        # The names are our own constants.
+        f"INSERT INTO telemetry_sample ({columns}) SELECT {columns} FROM telemetry_merge"  # noqa: S608
+        " ON CONFLICT DO NOTHING"
+    )
