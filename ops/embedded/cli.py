@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -111,8 +112,9 @@ def _start_in_background(folder: Path) -> Endpoints:
 
 
 def _serve(folder: Path, *, as_json: bool) -> None:
-    ended = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     servers = EmbeddedServers(folder)
     try:
         endpoints = servers.start()
@@ -121,7 +123,7 @@ def _serve(folder: Path, *, as_json: bool) -> None:
         raise typer.Exit(_FAILED) from None
     try:
         _print(endpoints, as_json=as_json)
-        signal.sigwait(ended)
+        ended.wait()
     finally:
         servers.stop()
 
