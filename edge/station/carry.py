@@ -1,0 +1,293 @@
+"""What each command of HQ means at the station, and how it is known to have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from edge.devices.chargers import wishes as w
+from edge.devices.chargers.reports import Moment, StartAnswered, WishSettled
+from edge.safety.latches import STATION, Latch, Place
+from edge.station.effects import Effects
+from edge.station.open_transaction import Stage
+from shared.contracts import commands as c
+from shared.contracts.words import Outcome
+from shared.errors import CommandRejectedError
+
+if TYPE_CHECKING:
+    from edge.station.core import Station
+
+_NOT_PLUGGED = 5
+
+
+class Carrier:
+    """Carries commands out and settles them when the facts say so."""
+
+    def __init__(self, station: Station, *, fetch_frames: Callable[[str, int, int], bytes]) -> None:
+        self._station = station
+        self._fetch_frames = fetch_frames
+        self._wish_no = 0
+        self._by_wish: dict[int, UUID] = {}
+        self._starts: dict[str, UUID] = {}
+        self._stops: dict[UUID, set[UUID]] = {}
+
+    def carry(self, command_id: UUID, command: c.AnyCommand) -> Effects:
+        """Carry one command out. Raises CommandRejectedError when it cannot be."""
+        match command:
+            case c.StartTransaction():
+                return self._start(command_id, command)
+            case c.StopTransaction():
+                return self._stop(command_id, command)
+            case c.EmergencyStop():
+                return self._emergency_stop(command_id, command)
+            case c.ResetEmergencyStop():
+                return self._reset(command_id, command)
+            case c.AnswerAuthorization():
+                effects = self._station.starts.on_answer(command, self._station.now())
+                return self._done(command_id, effects)
+            case c.PublishTariff() | c.PublishAccessList() | c.PublishRegistry():
+                return self._publish(command_id, command)
+            case c.UpdateBalance():
+                return self._update_balance(command_id, command)
+            case c.FetchFrames():
+                return self._fetch(command_id, command)
+            case c.Watch():
+                self._station.watch_lease(float(command.lease_s))
+                return self._done(command_id)
+            case c.ReportState():
+                effects = self._done(command_id)
+                effects.events.append(self._station.state_report())
+                return effects
+            case _:
+                return self._device_wish(command_id, command)
+
+    # Transactions
+
+    def _start(self, command_id: UUID, command: c.StartTransaction) -> Effects:
+        for transaction in self._station.book.open_transactions():
+            if transaction.order_id == command.order_id:
+                self._starts[transaction.transaction_no] = command_id
+                return Effects()
+        effects = self._station.starts.start_remotely(command, self._station.now())
+        wish = next(x for x in effects.wishes_after if isinstance(x, w.StartRemotely))
+        self._starts[wish.transaction_no] = command_id
+        return effects
+
+    def on_start_answered(self, report: StartAnswered) -> Effects:
+        """Settle the command behind a 0x33, unless only the plug is missing."""
+        if not report.started and report.reason == _NOT_PLUGGED:
+            return Effects()
+        command_id = self._starts.pop(report.transaction_no, None)
+        if command_id is None:
+            return Effects()
+        outcome = Outcome.DONE if report.started else Outcome.FAILED
+        reason = "" if report.started else f"refused_{report.reason}"
+        return self._station.settle(command_id, outcome, reason)
+
+    def _stop(self, command_id: UUID, command: c.StopTransaction) -> Effects:
+        transaction = self._station.book.by_id(command.transaction_id)
+        if transaction is None or transaction.stage is Stage.ENDED:
+            return self._station.settle(command_id, Outcome.ALREADY_ENDED)
+        self._stops.setdefault(transaction.transaction_id, set()).add(command_id)
+        connector = (transaction.charge_point_no, transaction.connector_no)
+        self._station.safety.stop(connector, "stop", self._station.now())
+        return Effects()
+
+    def _update_balance(self, command_id: UUID, command: c.UpdateBalance) -> Effects:
+        transaction = self._station.book.by_id(command.transaction_id)
+        if transaction is None or transaction.stage is Stage.ENDED:
+            return self._station.settle(command_id, Outcome.ALREADY_ENDED)
+        return self._done(command_id, self._station.book.set_limit(transaction, command.limit_fen))
+
+    # Emergency stop
+
+    def _emergency_stop(self, command_id: UUID, command: c.EmergencyStop) -> Effects:
+        place = self._place(command.charge_point_no, command.connector_no)
+        now = self._station.now()
+        for entry in self._station.live.all():
+            if _covers(place, entry.connector):
+                self._station.safety.stop(entry.connector, "emergency_stop", now)
+        latch = Latch(*place, "emergency_stop", now.wall_ms, by_hq=True)
+        return self._done(command_id, self._station.block(latch, now))
+
+    def _reset(self, command_id: UUID, command: c.ResetEmergencyStop) -> Effects:
+        place = self._place(command.charge_point_no, command.connector_no)
+        latch = self._station.latches.get(place)
+        if latch is None:
+            return self._station.settle(command_id, Outcome.DONE, "not_blocked")
+        if not latch.by_hq:
+            raise CommandRejectedError("reset_on_site_only")
+        return self._done(command_id, self._station.release(place, self._station.now()))
+
+    def _place(self, charge_point_no: str, connector_no: int) -> Place:
+        if not charge_point_no:
+            return STATION
+        if self._station.registry.get(charge_point_no) is None:
+            raise CommandRejectedError("unknown_charge_point")
+        return charge_point_no, connector_no
+
+    # Versioned data
+
+    def _publish(
+        self,
+        command_id: UUID,
+        command: c.PublishTariff | c.PublishAccessList | c.PublishRegistry,
+    ) -> Effects:
+        station = self._station
+        effects = Effects()
+        match command:
+            case c.PublishTariff():
+                try:
+                    effects.changes.append(station.tariffs.put(command.tariff))
+                except ValueError as error:
+                    raise CommandRejectedError(str(error)) from error
+                station.push_tariff()
+            case c.PublishAccessList():
+                if command.version < station.access.version:
+                    raise CommandRejectedError("older_version")
+                effects.changes.append(station.access.put(command))
+            case c.PublishRegistry():
+                if command.version < station.registry.version:
+                    raise CommandRejectedError("older_version")
+                effects.changes.append(station.registry.publish(command))
+                for config in command.charge_points:
+                    station.live.expect(config.charge_point_no, config.connector_count)
+        return self._done(command_id, effects)
+
+    # Frames and device wishes
+
+    def _fetch(self, command_id: UUID, command: c.FetchFrames) -> Effects:
+        try:
+            answer = self._fetch_frames(command.file, command.first_line, command.last_line)
+        except (OSError, ValueError) as error:
+            return self._station.settle(command_id, Outcome.FAILED, str(error))
+        return self._station.settle(command_id, Outcome.DONE, answer=answer)
+
+    def _device_wish(self, command_id: UUID, command: c.AnyCommand) -> Effects:
+        self._wish_no += 1
+        wish = _wish(command, self._wish_no)
+        if self._station.registry.get(wish.charge_point_no) is None:
+            raise CommandRejectedError("unknown_charge_point")
+        self._by_wish[self._wish_no] = command_id
+        if not self._station.send(wish):
+            del self._by_wish[self._wish_no]
+            raise CommandRejectedError("charge_point_offline")
+        if isinstance(wish, w.ReadNow):
+            return self._settle_wish(self._wish_no, Outcome.DONE, "")
+        return Effects()
+
+    def on_wish_settled(self, report: WishSettled) -> Effects:
+        """Settle the command behind a wish."""
+        return self._settle_wish(report.wish_no, report.outcome, report.reason, report.answer)
+
+    def _settle_wish(
+        self, wish_no: int, outcome: Outcome, reason: str, answer: bytes = b""
+    ) -> Effects:
+        command_id = self._by_wish.pop(wish_no, None)
+        if command_id is None:
+            return Effects()
+        return self._station.settle(command_id, outcome, reason, answer)
+
+    def tick(self, now: Moment) -> Effects:
+        """Settle starts and stops that the book has since decided."""
+        effects = Effects()
+        book = self._station.book
+        for number, command_id in list(self._starts.items()):
+            transaction = book.by_number(number)
+            if transaction is not None and transaction.stage is Stage.AUTHORIZED:
+                continue
+            del self._starts[number]
+            outcome = Outcome.FAILED if transaction is None else Outcome.DONE
+            reason = "no_start" if transaction is None else ""
+            effects.add(self._station.settle(command_id, outcome, reason))
+        for transaction_id, command_ids in list(self._stops.items()):
+            transaction = book.by_id(transaction_id)
+            if transaction is None or transaction.stage is Stage.ENDED:
+                del self._stops[transaction_id]
+                for command_id in command_ids:
+                    effects.add(self._station.settle(command_id, Outcome.DONE))
+            elif not self._station.safety.stopping(
+                (transaction.charge_point_no, transaction.connector_no)
+            ):
+                # Its charge point was away, or charging went on: the stop never expires.
+                connector = (transaction.charge_point_no, transaction.connector_no)
+                self._station.safety.stop(connector, "stop", now)
+        return effects
+
+    def _done(self, command_id: UUID, effects: Effects | None = None) -> Effects:
+        effects = effects or Effects()
+        effects.add(self._station.settle(command_id, Outcome.DONE))
+        return effects
+
+
+def _covers(place: Place, connector: tuple[str, int]) -> bool:
+    return place in (connector, (connector[0], 0), STATION)
+
+
+def _wish(command: c.AnyCommand, wish_no: int) -> w.AnyWish:
+    """Return the wish for a command that goes straight to a charge point."""
+    match command:
+        case c.ReadConnector():
+            return w.ReadNow(
+                charge_point_no=command.charge_point_no, connector_no=command.connector_no
+            )
+        case c.RebootChargePoint():
+            return w.Reboot(
+                charge_point_no=command.charge_point_no, wish_no=wish_no, at_once=command.at_once
+            )
+        case c.UpdateFirmware():
+            return w.Update(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                is_dc=command.is_dc,
+                power_kw=command.power_kw,
+                host=command.host,
+                port=command.port,
+                user=command.user,
+                password=command.password,
+                path=command.path,
+                at_once=command.at_once,
+                timeout_min=command.timeout_min,
+            )
+        case c.SetWorkParameters():
+            return w.SetWorkParameters(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                in_service=command.in_service,
+                power_max_percent=command.power_max_percent,
+            )
+        case c.SetQrPrefix():
+            return w.SetQrPrefix(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                prefix=command.prefix,
+                with_connector=command.with_connector,
+            )
+        case c.SyncClock():
+            return w.SetClock(charge_point_no=command.charge_point_no, wish_no=wish_no)
+        case c.SetOfflineCards():
+            return w.StoreOfflineCards(
+                charge_point_no=command.charge_point_no, wish_no=wish_no, cards=command.cards
+            )
+        case c.ClearOfflineCards():
+            return w.ClearOfflineCards(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                physical_card_nos=command.physical_card_nos,
+            )
+        case c.QueryOfflineCards():
+            return w.QueryOfflineCards(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                physical_card_nos=command.physical_card_nos,
+            )
+        case c.SetBayLock():
+            return w.SetBayLock(
+                charge_point_no=command.charge_point_no,
+                wish_no=wish_no,
+                connector_no=command.connector_no,
+                raised=command.raised,
+            )
+        case _:
+            raise CommandRejectedError("unknown_command")

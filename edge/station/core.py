@@ -1,0 +1,406 @@
+"""The station: subscribes to reports, takes decisions, carries their effects out.
+
+Order is what matters here. The safety engine hears everything first and acts by itself. Then
+the books decide; wishes go to charge points at once, facts and state to the journal in one
+commit, and what had to wait for that commit goes out after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from edge.bus import EventBus
+from edge.devices.chargers import reports as r
+from edge.devices.chargers.wishes import AnyWish, DecideLogin, HoldTariff, StopRemotely
+from edge.journal import Journal
+from edge.safety import latches as latch_book
+from edge.safety.engine import SafetyEngine, Trip
+from edge.safety.ladder import Confirmed, NotConfirmed, Rungs
+from edge.safety.latches import Latch, Latches
+from edge.station import access, alarms, desk, numbers, registry, tariffs, transactions
+from edge.station.access import AccessList, Caps
+from edge.station.alarms import AlarmBook
+from edge.station.carry import Carrier
+from edge.station.desk import CommandDesk
+from edge.station.effects import Effects
+from edge.station.hearing import Hearing
+from edge.station.live import LiveState
+from edge.station.numbers import TransactionNumbers
+from edge.station.registry import Registry
+from edge.station.starts import Starts
+from edge.station.tariffs import TariffShelf
+from edge.station.timing import Timing
+from edge.station.transactions import TransactionBook
+from shared.clock import Clock, from_ms
+from shared.contracts import events as e
+from shared.contracts.commands import ChargePointConfig
+from shared.contracts.envelope import CommandEnvelope
+from shared.contracts.live import LiveUpdate
+from shared.contracts.telemetry import Sample
+from shared.contracts.words import Outcome
+from shared.tariff import TariffVersion
+
+logger = logging.getLogger(__name__)
+
+
+class ChargePoints(Protocol):
+    """The gateway, as the station uses it."""
+
+    def send(self, wish: AnyWish) -> bool:
+        """Write a wish to its charge point now; False when it is not connected."""
+        ...
+
+    def decide_login(self, wish: DecideLogin) -> None:
+        """Answer a `LoginRequested`."""
+        ...
+
+    def confirm(self, charge_point_no: str, token: int) -> None:
+        """Confirm a record that is durable now."""
+        ...
+
+
+class Station:
+    """Everything that the station decides by itself."""
+
+    def __init__(
+        self,
+        *,
+        station_no: str,
+        version: str,
+        clock: Clock,
+        zone_name: str,
+        journal: Journal,
+        add_sample: Callable[[Sample], None],
+        timing: Timing,
+        rungs: Rungs,
+        caps: Caps,
+        local_charge_points: tuple[ChargePointConfig, ...],
+        local_tariff: TariffVersion | None,
+        hq_reachable: Callable[[], bool],
+        fetch_frames: Callable[[str, int, int], bytes],
+    ) -> None:
+        """Read the stored state; blocks, and comes before anything is appended to the journal."""
+        self.station_no = station_no
+        self.zone = ZoneInfo(zone_name)
+        self._version = version
+        self._clock = clock
+        self._journal = journal
+        self.add_sample = add_sample
+        self.timing = timing
+        self._charge_points: ChargePoints | None = None
+        now = self.now()
+        load = journal.load
+        self.tariffs = TariffShelf(load(tariffs.KIND), load(tariffs.KIND_CONFIRMED))
+        if local_tariff is not None:
+            self.tariffs.put(local_tariff)
+        self.registry = Registry(load(registry.KIND), local_charge_points)
+        self.latches = Latches(load(latch_book.KIND), trusted=journal.clean)
+        self.alarms = AlarmBook(load(alarms.KIND))
+        self.access = AccessList(load(access.KIND))
+        self.live = LiveState()
+        self.book = TransactionBook(
+            load(transactions.KIND),
+            load(transactions.KIND_CLOSED),
+            zone=self.zone,
+            timing=timing,
+            tariffs=self.tariffs,
+            registry=self.registry,
+            now=now,
+        )
+        self.starts = Starts(
+            book=self.book,
+            access=self.access,
+            caps=caps,
+            tariffs=self.tariffs,
+            registry=self.registry,
+            numbers=TransactionNumbers(load(numbers.KIND), self.zone),
+            latches=self.latches,
+            live=self.live,
+            timing=timing,
+            hq_reachable=hq_reachable,
+        )
+        self.safety = SafetyEngine(
+            send=self.send,
+            monotonic_s=clock.monotonic_s,
+            rungs=rungs,
+            on_trip=self._on_trip,
+            on_confirmed=self._on_confirmed,
+            on_not_confirmed=self._on_not_confirmed,
+        )
+        self.carrier = Carrier(self, fetch_frames=fetch_frames)
+        self._desk = CommandDesk(load(desk.KIND), self.carrier.carry)
+        self._trips: dict[tuple[str, int], Trip] = {}
+        self.lost_since_s: dict[str, float] = {}
+        self.watch_lease: Callable[[float], None] = lambda _lease_s: None
+        for config in self.registry.all().values():
+            self.live.expect(config.charge_point_no, config.connector_count)
+            self.lost_since_s[config.charge_point_no] = now.mono_s
+
+    # Wiring
+
+    def connect(self, charge_points: ChargePoints, bus: EventBus[r.AnyReport]) -> None:
+        """Take the gateway and listen to its bus: safety first, in order of subscription."""
+        self._charge_points = charge_points
+        bus.subscribe("safety", self.safety.on_battery, r.BatteryIdentified, r.BatteryLimits)
+        bus.subscribe("safety", self.safety.on_bms, r.BmsSampled)
+        bus.subscribe("safety", self.safety.on_sample, r.ConnectorSampled)
+        bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
+        Hearing(self, charge_points).subscribe(bus)
+
+    def start(self) -> None:
+        """Say that the station is up, and raise what the start itself found."""
+        effects = Effects()
+        now = self.now()
+        effects.events.append(
+            e.StationStarted(
+                occurred_at=from_ms(now.wall_ms),
+                version=self._version,
+                clean=self._journal.clean,
+                boot_id=self._journal.boot_id,
+            )
+        )
+        effects.changes.append(self.latches.mark())
+        if self.latches.unreadable:
+            effects.add(self.alarms.raise_alarm("latch_unreadable", alarms.STATION, now.wall_ms))
+        if self._journal.recovered:
+            reason = self._journal.recovered
+            effects.add(
+                self.alarms.raise_alarm(
+                    "storage_failed", alarms.STATION, now.wall_ms, reason=reason
+                )
+            )
+        for latch in self.latches.all():
+            effects.add(self.live.on_latch(latch.place, now, latched=True))
+        self.perform(effects)
+
+    def now(self) -> r.Moment:
+        """Return this moment on both clocks."""
+        return r.Moment(self._clock.now_ms(), self._clock.monotonic_s())
+
+    # Carrying out
+
+    def send(self, wish: AnyWish) -> bool:
+        """Write a wish to its charge point now; False when it is not connected."""
+        return self._charge_points is not None and self._charge_points.send(wish)
+
+    def perform(self, effects: Effects) -> None:
+        """Carry effects out: wishes at once, the rest with or after one commit."""
+        for wish in effects.wishes:
+            self._grant(wish)
+        if not effects.durable:
+            return
+        if effects.wishes_after or effects.confirms or effects.wishes_if_failed:
+            self._journal.append(
+                effects.events, effects.changes, lambda ok: self._committed(effects, ok=ok)
+            )
+        else:
+            self._journal.append(effects.events, effects.changes)
+
+    def tell(self, event: e.AnyEvent) -> None:
+        """Store one fact for HQ."""
+        self._journal.append([event])
+
+    def _committed(self, effects: Effects, *, ok: bool) -> None:
+        for wish in effects.wishes_after if ok else effects.wishes_if_failed:
+            self._grant(wish)
+        if ok and self._charge_points is not None:
+            for confirm in effects.confirms:
+                self._charge_points.confirm(confirm.charge_point_no, confirm.token)
+
+    def _grant(self, wish: AnyWish) -> None:
+        if isinstance(wish, StopRemotely):
+            connector = (wish.charge_point_no, wish.connector_no)
+            self.safety.stop(connector, "stop", self.now())
+        else:
+            self.send(wish)
+
+    # Blocking
+
+    def release(self, place: tuple[str, int], now: r.Moment) -> Effects:
+        """Lift a latch and clear its alarm."""
+        effects = Effects()
+        latch = self.latches.get(place)
+        change = self.latches.release(place)
+        if latch is None or change is None:
+            return effects
+        effects.changes.append(change)
+        subject = alarms.connector(*place) if place[0] else alarms.STATION
+        effects.add(self.alarms.clear_alarm(latch.cause, subject, now.wall_ms))
+        for entry in self.live.all():
+            if self.latches.blocks(entry.connector) is None:
+                effects.add(self.live.on_latch(entry.connector, now, latched=False))
+        return effects
+
+    def block(self, latch: Latch, now: r.Moment) -> Effects:
+        """Set a latch and show it on everything that it blocks."""
+        effects = Effects()
+        effects.changes.append(self.latches.set(latch))
+        for entry in self.live.all():
+            if self.latches.blocks(entry.connector) is not None:
+                effects.add(self.live.on_latch(entry.connector, now, latched=True))
+        return effects
+
+    # Safety
+
+    def _on_trip(self, trip: Trip) -> None:
+        self._trips[trip.connector] = trip
+        wall_ms = trip.at.wall_ms
+        latch = Latch(*trip.connector, trip.cause, wall_ms, until_unplugged=True)
+        effects = self.block(latch, trip.at)
+        effects.events.append(_trip_event(trip, None))
+        effects.add(
+            self.alarms.raise_alarm(
+                trip.cause,
+                alarms.connector(*trip.connector),
+                wall_ms,
+                temperature_c=trip.detail,
+                condition=trip.detail,
+            )
+        )
+        self.perform(effects)
+
+    def _on_confirmed(self, confirmed: Confirmed) -> None:
+        effects = self.alarms.clear_alarm(
+            "stop_not_confirmed", alarms.connector(*confirmed.connector), self._clock.now_ms()
+        )
+        trip = self._trips.pop(confirmed.connector, None)
+        if trip is not None and trip.cause == confirmed.cause:
+            effects.events.append(_trip_event(trip, confirmed.zero_current_ms))
+        self.perform(effects)
+
+    def _on_not_confirmed(self, failed: NotConfirmed) -> None:
+        place = alarms.connector(*failed.connector)
+        self.perform(self.alarms.raise_alarm("stop_not_confirmed", place, self._clock.now_ms()))
+
+    # HQ
+
+    def on_command(self, envelope: CommandEnvelope) -> None:
+        """Take in a command of HQ."""
+        now_ms = self._clock.now_ms()
+        effects, carry = self._desk.receive(envelope, now_ms)
+        if not carry:
+            self.perform(effects)
+            return
+
+        def carry_out(ok: bool) -> None:
+            if ok:
+                self.perform(self._desk.carry_out(envelope, self._clock.now_ms()))
+            else:
+                logger.error("command not stored, not carried out id=%s", envelope.command_id)
+
+        self._journal.append(effects.events, effects.changes, carry_out)
+
+    def settle(
+        self, command_id: UUID, outcome: Outcome, reason: str = "", answer: bytes = b""
+    ) -> Effects:
+        """Say how a command ended."""
+        return self._desk.settle(command_id, outcome, reason, self._clock.now_ms(), answer)
+
+    def on_hq_connected(self) -> None:
+        """Tell HQ everything at once, so that it heals whatever it missed."""
+        self._journal.append([self.state_report()])
+
+    def state_report(self) -> e.StationStateReported:
+        """Return the whole station at this moment."""
+        now_ms = self._clock.now_ms()
+        version = self.tariffs.current(now_ms)
+        connectors = self.live.all()
+        online = {entry.connector[0] for entry in connectors if entry.online}
+        return e.StationStateReported(
+            occurred_at=from_ms(now_ms),
+            connectors=tuple(
+                e.ConnectorReport(*entry.connector, entry.status, entry.transaction_id)
+                for entry in connectors
+            ),
+            charge_points=tuple(
+                e.ChargePointReport(
+                    config.charge_point_no,
+                    config.charge_point_no in online,
+                    config.dialect,
+                    connector_count=config.connector_count,
+                    tariff_hash=self.tariffs.confirmed_hash(config.charge_point_no),
+                )
+                for config in self.registry.all().values()
+            ),
+            open_transaction_ids=tuple(t.transaction_id for t in self.book.open_transactions()),
+            open_alarm_ids=tuple(alarm.alarm_id for alarm in self.alarms.open_alarms()),
+            access_version=self.access.version,
+            registry_version=self.registry.version,
+            tariff_version_id=version.tariff_version_id if version else None,
+        )
+
+    def push_tariff(self) -> None:
+        """Have every charge point hold the current tariff, each as soon as it is idle."""
+        held = self.tariffs.held(self._clock.now_ms())
+        if held is None:
+            return
+        for number in self.registry.all():
+            if self.tariffs.confirmed_hash(number) != held.content_hash:
+                self.send(HoldTariff(charge_point_no=number, tariff=held))
+
+    def live_update(self, whole: bool) -> LiveUpdate | None:
+        """Return what the live lane shows."""
+        return self.live.update(self.station_no, self.now(), whole=whole)
+
+    # Time
+
+    def tick(self) -> None:
+        """Once a second: time limits, missing charge points, and what changed to the journal."""
+        now = self.now()
+        effects = self.book.tick(now)
+        effects.add(self.starts.tick(now))
+        effects.add(self.carrier.tick(now))
+        effects.add(self.book.flush())
+        for number, since_s in self.lost_since_s.items():
+            if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
+                place = alarms.charge_point(number)
+                effects.add(self.alarms.raise_alarm("charge_point_offline", place, now.wall_ms))
+        effects.add(self._check_tariff(now))
+        self.perform(effects)
+
+    def _check_tariff(self, now: r.Moment) -> Effects:
+        if self.tariffs.current(now.wall_ms) is None:
+            return self.alarms.raise_alarm("tariff_missing", alarms.STATION, now.wall_ms)
+        return self.alarms.clear_alarm("tariff_missing", alarms.STATION, now.wall_ms)
+
+    def tick_hourly(self) -> None:
+        """Drop what is too old to matter, and set the clocks and tariffs that have changed."""
+        self.perform(self._desk.forget_old(self._clock.now_ms()))
+        self.push_tariff()
+
+    def on_journal_trouble(self) -> None:
+        """The disk fails, or works again."""
+        now_ms = self._clock.now_ms()
+        if reason := self._journal.failed:
+            effects = self.alarms.raise_alarm(
+                "storage_failed", alarms.STATION, now_ms, reason=reason
+            )
+        else:
+            effects = self.alarms.clear_alarm("storage_failed", alarms.STATION, now_ms)
+        self.perform(effects)
+
+    def on_telemetry_dropped(self, records: int, total: int) -> None:
+        """The telemetry store had to drop its oldest."""
+        now_ms = self._clock.now_ms()
+        effects = self.alarms.raise_alarm(
+            "telemetry_dropped", alarms.STATION, now_ms, records=str(total)
+        )
+        effects.events.append(
+            e.TelemetryDropped(occurred_at=from_ms(now_ms), records=records, total_records=total)
+        )
+        self.perform(effects)
+
+
+def _trip_event(trip: Trip, zero_current_ms: int | None) -> e.SafetyTripped:
+    return e.SafetyTripped(
+        occurred_at=from_ms(trip.at.wall_ms),
+        trip_id=trip.trip_id,
+        cause=trip.cause,
+        connectors=(trip.connector,),
+        stop_sent_us=trip.stop_sent_us,
+        zero_current_ms=zero_current_ms,
+    )

@@ -1,0 +1,157 @@
+"""What every connector is doing now: one place that decides which word describes it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
+from edge.station.effects import Effects
+from shared.clock import from_ms
+from shared.contracts.events import ConnectorStatusChanged
+from shared.contracts.live import LiveConnector, LiveUpdate
+from shared.contracts.words import ConnectorStatus
+
+Connector = tuple[str, int]
+
+
+class ConnectorNow(Struct):
+    """The latest of one connector. `sample` is None until the charge point reported."""
+
+    connector: Connector
+    status: ConnectorStatus = ConnectorStatus.UNKNOWN
+    sample: ConnectorSampled | None = None
+    transaction_id: UUID | None = None
+    amount_fen: int = 0
+    online: bool = False
+    has_charged: bool = False
+    latched: bool = False
+    changed: bool = True
+
+
+class LiveState:
+    """All connectors of the station."""
+
+    def __init__(self) -> None:
+        self._connectors: dict[Connector, ConnectorNow] = {}
+
+    def expect(self, charge_point_no: str, connector_count: int) -> None:
+        """Show connectors before their charge point has said anything."""
+        for connector_no in range(1, connector_count + 1):
+            self.get((charge_point_no, connector_no))
+
+    def get(self, connector: Connector) -> ConnectorNow:
+        """Return a connector's latest, made on first use."""
+        now = self._connectors.get(connector)
+        if now is None:
+            now = self._connectors[connector] = ConnectorNow(connector)
+        return now
+
+    def all(self) -> list[ConnectorNow]:
+        """Return all connectors, in order."""
+        return [self._connectors[connector] for connector in sorted(self._connectors)]
+
+    def on_sample(
+        self, sample: ConnectorSampled, transaction_id: UUID | None, amount_fen: int
+    ) -> Effects | None:
+        """Take in a 0x13; None when no word changes."""
+        now = self.get((sample.charge_point_no, sample.connector_no))
+        now.sample, now.transaction_id, now.amount_fen = sample, transaction_id, amount_fen
+        now.online = now.changed = True
+        if sample.state is WireState.CHARGING:
+            now.has_charged = True
+        elif not sample.plugged_in:
+            now.has_charged = False
+        return self._settle(now, sample.at)
+
+    def on_link(self, charge_point_no: str, now: Moment, *, online: bool) -> Effects:
+        """A charge point came or went."""
+        effects = Effects()
+        for connector in self._connectors.values():
+            if connector.connector[0] == charge_point_no:
+                connector.online = online
+                effects.add(self._settle(connector, now) or Effects())
+        return effects
+
+    def on_latch(self, connector: Connector, now: Moment, *, latched: bool) -> Effects:
+        """A connector was blocked or released."""
+        entry = self.get(connector)
+        entry.latched = latched
+        return self._settle(entry, now) or Effects()
+
+    def _settle(self, now: ConnectorNow, moment: Moment) -> Effects | None:
+        status = _status(now)
+        if status is now.status:
+            return None
+        now.status, now.changed = status, True
+        effects = Effects()
+        effects.events.append(
+            ConnectorStatusChanged(
+                occurred_at=from_ms(moment.wall_ms),
+                charge_point_no=now.connector[0],
+                connector_no=now.connector[1],
+                status=status,
+                plugged_in=bool(now.sample and now.sample.plugged_in),
+                faults=now.sample.faults if now.sample else 0,
+                transaction_id=now.transaction_id,
+            )
+        )
+        return effects
+
+    def update(self, station_no: str, now: Moment, *, whole: bool) -> LiveUpdate | None:
+        """Return what changed since the last call, or everything; None when there is nothing."""
+        chosen = [entry for entry in self.all() if whole or entry.changed]
+        if not chosen:
+            return None
+        for entry in chosen:
+            entry.changed = False
+        connectors = tuple(_live_connector(entry, now) for entry in chosen)
+        return LiveUpdate(station_no, now.wall_ms, whole, connectors)
+
+
+def _status(now: ConnectorNow) -> ConnectorStatus:
+    if now.latched:
+        return ConnectorStatus.ALARM
+    if not now.online:
+        return ConnectorStatus.OFFLINE
+    if now.sample is None:
+        return ConnectorStatus.UNKNOWN
+    match now.sample.state:
+        case WireState.CHARGING:
+            return ConnectorStatus.CHARGING
+        case WireState.FAULT:
+            return ConnectorStatus.FAULT
+        case WireState.OFFLINE:
+            return ConnectorStatus.OFFLINE
+        case WireState.IDLE if now.sample.plugged_in and now.has_charged:
+            return ConnectorStatus.FINISHED
+        case WireState.IDLE if now.sample.plugged_in:
+            return ConnectorStatus.PLUGGED
+        case WireState.IDLE:
+            return ConnectorStatus.IDLE
+        case _:
+            return ConnectorStatus.UNKNOWN
+
+
+def _live_connector(entry: ConnectorNow, now: Moment) -> LiveConnector:
+    number, connector_no = entry.connector
+    sample = entry.sample
+    if sample is None:
+        return LiveConnector(number, connector_no, entry.status, 0)
+    return LiveConnector(
+        number,
+        connector_no,
+        entry.status,
+        age_ms=int((now.mono_s - sample.at.mono_s) * 1000),
+        transaction_id=entry.transaction_id,
+        power_w=sample.voltage_dv * sample.current_da // 100,
+        voltage_dv=sample.voltage_dv,
+        current_da=sample.current_da,
+        energy_dwh=sample.energy_dwh,
+        amount_fen=entry.amount_fen,
+        soc_percent=sample.soc_percent,
+        battery_temp_max_c=sample.battery_temp_max_c,
+        cable_temp_c=sample.cable_temp_c,
+        remaining_min=sample.remaining_min,
+    )

@@ -1,0 +1,166 @@
+"""One transaction while it runs: everything that a bill will need, kept across a crash.
+
+Pure data and pure steps. Samples arrive here; readings at every half hour of the local clock
+are kept, interpolated where no sample fell on the cut, so that the energy can be split later.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypedDict
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+
+from edge.devices.chargers.reports import ConnectorSampled
+from shared.contracts.events import Token
+from shared.contracts.words import StartMeans
+from shared.rating import Reading, next_cut
+
+_JITTER_MS = 5_000
+_GAP_MS_MAX = 7 * 86_400_000
+"""A longer step between two samples is a clock that jumped, not a pause."""
+
+
+class Stage(StrEnum):
+    """Where a transaction stands, as far as the station has seen."""
+
+    AUTHORIZED = "authorized"
+    CHARGING = "charging"
+    ENDED = "ended"
+
+
+class Battery(Struct, omit_defaults=True):
+    """What the vehicle said of its battery; None is not given."""
+
+    vin: str = ""
+    battery_type: int | None = None
+    rated_capacity_dah: int | None = None
+    rated_voltage_dv: int | None = None
+    temperature_max_c: int | None = None
+    cell_voltage_max_cv: int | None = None
+    current_max_da: int | None = None
+    voltage_max_dv: int | None = None
+    nominal_energy_dkwh: int | None = None
+
+
+class Names(TypedDict):
+    """The fields that name a transaction in every event."""
+
+    transaction_id: UUID
+    transaction_no: str
+    charge_point_no: str
+    connector_no: int
+    order_id: UUID | None
+
+
+class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
+    """A transaction that has not been closed. All times are wall time, UTC milliseconds.
+
+    `readings` and `last_dwh` count the energy of this transaction from 0, as 0x13 does.
+    """
+
+    transaction_id: UUID
+    transaction_no: str
+    charge_point_no: str
+    connector_no: int
+    means: StartMeans
+    opened_ms: int
+    stage: Stage = Stage.AUTHORIZED
+    order_id: UUID | None = None
+    token: Token | None = None
+    physical_card_no: str = ""
+    parallel_no: str = ""
+    tariff_version_id: UUID | None = None
+    limit_fen: int = 0
+    limit_dwh: int = 0
+    limit_min: int = 0
+    limit_soc_percent: int = 0
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    last_ms: int | None = None
+    last_dwh: int = 0
+    last_amount_e4: int = 0
+    last_soc_percent: int = 0
+    readings: list[Reading] = field(default_factory=list)
+    battery: Battery = field(default_factory=Battery)
+    raw_frames: list[bytes] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    stop_sent: bool = False
+    link_closed_for_record: bool = False
+    was_estimated: bool = False
+    unreachable_since_ms: int | None = None
+
+    def names(self) -> Names:
+        """Return what names this transaction in events."""
+        return Names(
+            transaction_id=self.transaction_id,
+            transaction_no=self.transaction_no,
+            charge_point_no=self.charge_point_no,
+            connector_no=self.connector_no,
+            order_id=self.order_id,
+        )
+
+    def flag(self, word: str) -> None:
+        """Remember why somebody should look at the bill, once."""
+        if word not in self.flags:
+            self.flags.append(word)
+
+    def take(self, sample: ConnectorSampled, zone: ZoneInfo) -> None:
+        """Take in a sample of this transaction; its energy never falls.
+
+        A wall clock that jumps is flagged and makes no readings; the energy still counts.
+        """
+        at_ms, energy_dwh = sample.at.wall_ms, sample.energy_dwh
+        if energy_dwh < self.last_dwh:
+            if energy_dwh:
+                self.flag("meter_back_step")
+            energy_dwh = self.last_dwh
+        if self.started_ms is None:
+            self.started_ms = at_ms
+            self.readings.append(Reading(at_ms, energy_dwh))
+        elif self.last_ms is not None:
+            if -_JITTER_MS <= at_ms - self.last_ms <= 0:
+                at_ms = self.last_ms
+            elif 0 < at_ms - self.last_ms < _GAP_MS_MAX:
+                self._cut(at_ms, energy_dwh, zone)
+            else:
+                self.flag("clock_jump")
+        self.last_ms, self.last_dwh = at_ms, energy_dwh
+        self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
+        self.last_soc_percent = sample.soc_percent or self.last_soc_percent
+
+    def take_replayed(self, sample: ConnectorSampled) -> None:
+        """Take in a stored sample: it has no time, so only its totals count."""
+        self.last_dwh = max(self.last_dwh, sample.energy_dwh)
+        self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
+        self.flag("replayed_samples")
+
+    def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo) -> None:
+        assert self.last_ms is not None
+        cut_ms = next_cut(self.last_ms, zone)
+        risen_dwh, passed_ms = energy_dwh - self.last_dwh, at_ms - self.last_ms
+        while cut_ms <= at_ms:
+            meter_dwh = self.last_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
+            self.readings.append(Reading(cut_ms, meter_dwh, cut_ms == at_ms))
+            cut_ms = next_cut(cut_ms, zone)
+
+
+class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
+    """What is remembered of a closed transaction, to know its record when it comes again.
+
+    `record_sha256` is empty until a record came; `estimated` is the transaction as it stood when
+    it was closed without one; `disputes` are the hashes of records that said something else.
+    """
+
+    transaction_id: UUID
+    closed_ms: int
+    charge_point_no: str
+    connector_no: int
+    record_sha256: bytes = b""
+    meter_start_dwh: int = 0
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    estimated: OpenTransaction | None = None
+    disputes: tuple[bytes, ...] = ()

@@ -1,0 +1,79 @@
+"""Which charge points belong to the station, who waits to be adopted, and who is on-line."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from edge.journal import Change, Put
+from shared.contracts.commands import ChargePointConfig, PublishRegistry
+
+KIND = "registry"
+_LOCAL = "local"
+_PUBLISHED = "published"
+
+
+class Waiting(Struct, frozen=True):
+    """An unknown number that knocked: from where, with which program, when last."""
+
+    charge_point_no: str
+    address: str
+    firmware: str
+    connector_count: int
+    last_seen_ms: int
+
+
+class Registry:
+    """Charge points by number: HQ's, then those added here; HQ's win where both name one."""
+
+    def __init__(
+        self, stored: dict[str, bytes], from_settings: tuple[ChargePointConfig, ...] = ()
+    ) -> None:
+        """Take what the journal holds under `KIND` and what the configuration adds."""
+        self.version = 0
+        self._published: dict[str, ChargePointConfig] = {}
+        self._local = {config.charge_point_no: config for config in from_settings}
+        self.waiting: dict[str, Waiting] = {}
+        if blob := stored.get(_PUBLISHED):
+            self._take(msgspec.msgpack.decode(blob, type=PublishRegistry))
+        if blob := stored.get(_LOCAL):
+            adopted = msgspec.msgpack.decode(blob, type=list[ChargePointConfig])
+            self._adopted = {config.charge_point_no: config for config in adopted}
+        else:
+            self._adopted = {}
+
+    def _take(self, published: PublishRegistry) -> None:
+        self.version = published.version
+        self._published = {config.charge_point_no: config for config in published.charge_points}
+
+    def publish(self, published: PublishRegistry) -> Change:
+        """Replace HQ's part."""
+        self._take(published)
+        for number in self._published:
+            self.waiting.pop(number, None)
+        return Put(KIND, _PUBLISHED, msgspec.msgpack.encode(published))
+
+    def adopt(self, config: ChargePointConfig) -> Change:
+        """Add a charge point at the station itself."""
+        self._adopted[config.charge_point_no] = config
+        self.waiting.pop(config.charge_point_no, None)
+        return Put(KIND, _LOCAL, msgspec.msgpack.encode(list(self._adopted.values())))
+
+    def get(self, charge_point_no: str) -> ChargePointConfig | None:
+        """Return how to serve a number, None when it is unknown."""
+        for source in (self._published, self._adopted, self._local):
+            if config := source.get(charge_point_no):
+                return config
+        return None
+
+    def all(self) -> dict[str, ChargePointConfig]:
+        """Return every charge point of the station."""
+        return {**self._local, **self._adopted, **self._published}
+
+    def local_additions(self) -> list[ChargePointConfig]:
+        """Return what HQ has not named itself."""
+        return [
+            config
+            for number, config in {**self._local, **self._adopted}.items()
+            if number not in self._published
+        ]

@@ -1,0 +1,81 @@
+"""From reports to telemetry: plain integers in the order of the contract's columns."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from edge.devices.chargers.reports import WIRE_STATES, BmsDemanded, BmsSampled, ConnectorSampled
+from shared.contracts.telemetry import MISSING, Sample
+from shared.contracts.words import SampleKind
+
+_WIRE_STATE_NO = {state: number for number, state in enumerate(WIRE_STATES)}
+
+
+def meter_sample(report: ConnectorSampled, transaction_id: UUID | None) -> Sample:
+    """Return a 0x13 as telemetry."""
+    return Sample(
+        SampleKind.METER,
+        report.charge_point_no,
+        report.connector_no,
+        transaction_id,
+        report.at.wall_ms,
+        (
+            report.voltage_dv,
+            report.current_da,
+            report.energy_dwh,
+            report.amount_e4,
+            report.soc_percent,
+            MISSING if report.cable_temp_c is None else report.cable_temp_c,
+            MISSING if report.battery_temp_max_c is None else report.battery_temp_max_c,
+            report.charged_min,
+            report.remaining_min,
+            _WIRE_STATE_NO[report.state],
+            report.faults,
+        ),
+    )
+
+
+def demand_sample(report: BmsDemanded, transaction_id: UUID | None) -> Sample:
+    """Return a 0x23 as telemetry."""
+    return Sample(
+        SampleKind.BMS_DEMAND,
+        report.charge_point_no,
+        report.connector_no,
+        transaction_id,
+        report.at.wall_ms,
+        (
+            report.voltage_demand_dv,
+            report.current_demand_da,
+            report.charging_mode,
+            report.voltage_dv,
+            report.current_da,
+            report.cell_voltage_max_cv,
+            report.cell_group,
+            report.soc_percent,
+            report.remaining_min,
+            report.output_voltage_dv,
+            report.output_current_da,
+            report.charged_min,
+        ),
+    )
+
+
+def status_sample(report: BmsSampled, transaction_id: UUID | None) -> Sample:
+    """Return a 0x25 as telemetry."""
+    hottest, coldest = report.battery_temp_max_c, report.battery_temp_min_c
+    return Sample(
+        SampleKind.BMS_STATUS,
+        report.charge_point_no,
+        report.connector_no,
+        transaction_id,
+        report.at.wall_ms,
+        (
+            report.cell_voltage_max_no,
+            MISSING if hottest is None else hottest,
+            report.battery_temp_max_no,
+            MISSING if coldest is None else coldest,
+            report.battery_temp_min_no,
+            report.status_1,
+            report.status_2,
+        ),
+    )

@@ -1,0 +1,239 @@
+"""Starting: from somebody's request, or HQ's order, to a permitted transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from msgspec import Struct
+
+from edge.devices.chargers.reports import Moment, StartRequested
+from edge.devices.chargers.wishes import AnswerStart, StartRemotely
+from edge.safety.latches import Latches
+from edge.station.access import AccessList, Caps, Decision, unknown_reason
+from edge.station.effects import Effects
+from edge.station.live import LiveState
+from edge.station.numbers import TransactionNumbers
+from edge.station.open_transaction import OpenTransaction, Stage
+from edge.station.registry import Registry
+from edge.station.tariffs import TariffShelf
+from edge.station.timing import Timing
+from edge.station.transactions import TransactionBook
+from shared.clock import from_ms
+from shared.contracts.commands import AnswerAuthorization, StartTransaction
+from shared.contracts.events import AuthorizationAsked, AuthorizationRefused, Token
+from shared.contracts.words import RefusalReason, StartMeans, TokenKind
+from shared.errors import CommandRejectedError
+from shared.ids import uuid7
+
+_MEANS = {
+    TokenKind.CARD: StartMeans.CARD,
+    TokenKind.VIN: StartMeans.VIN,
+    TokenKind.ACCOUNT: StartMeans.ACCOUNT,
+}
+NO_LIMIT_FEN = 99_999_999
+"""Shown as the balance when an order has no limit; the field cannot be empty."""
+
+
+class _Asked(Struct, frozen=True):
+    report: StartRequested
+    request_id: UUID
+    asked: Moment
+
+
+class Starts:
+    """Decides about requests to charge; one request is answered exactly once."""
+
+    def __init__(
+        self,
+        *,
+        book: TransactionBook,
+        access: AccessList,
+        caps: Caps,
+        tariffs: TariffShelf,
+        registry: Registry,
+        numbers: TransactionNumbers,
+        latches: Latches,
+        live: LiveState,
+        timing: Timing,
+        hq_reachable: Callable[[], bool],
+    ) -> None:
+        self._book = book
+        self._access = access
+        self._caps = caps
+        self._tariffs = tariffs
+        self._registry = registry
+        self._numbers = numbers
+        self._latches = latches
+        self._live = live
+        self._timing = timing
+        self._hq_reachable = hq_reachable
+        self._asked: dict[UUID, _Asked] = {}
+
+    def on_request(self, report: StartRequested) -> Effects:
+        """Decide about a 0x31 or 0xA1, or ask HQ."""
+        connector = (report.charge_point_no, report.connector_no)
+        if reason := self._cannot_start(connector, report.at):
+            return self._refuse(report, reason)
+        token = Token(report.token_kind, report.token)
+        spent = self._book.spent(token)
+        decision = self._access.decide(
+            token,
+            report.password,
+            now_ms=report.at.wall_ms,
+            online=self._hq_reachable(),
+            spent_fen=spent.by_token_fen,
+            station_spent_fen=spent.by_all_fen,
+            caps=self._caps,
+        )
+        if decision.ask_hq:
+            return self._ask(report, token)
+        if not decision.accepted:
+            return self._refuse(report, decision.reason)
+        return self._accept(report, decision)
+
+    def on_answer(self, answer: AnswerAuthorization, now: Moment) -> Effects:
+        """Take in HQ's word about a token. Raises CommandRejectedError when it comes too late."""
+        asked = self._asked.pop(answer.request_id, None)
+        if asked is None:
+            raise CommandRejectedError("request_is_over")
+        report = asked.report
+        if not answer.accepted:
+            return self._refuse(report, answer.reason)
+        connector = (report.charge_point_no, report.connector_no)
+        if reason := self._cannot_start(connector, now):
+            return self._refuse(report, reason)
+        decision = Decision(
+            True, limit_fen=answer.limit_fen, logical_card_no=answer.logical_card_no
+        )
+        return self._accept(report, decision)
+
+    def tick(self, now: Moment) -> Effects:
+        """Refuse whom HQ has not answered for in time."""
+        effects = Effects()
+        for request_id, asked in list(self._asked.items()):
+            if now.mono_s - asked.asked.mono_s > self._timing.ask_hq_s:
+                del self._asked[request_id]
+                token = Token(asked.report.token_kind, asked.report.token)
+                effects.add(self._refuse(asked.report, unknown_reason(token)))
+        return effects
+
+    def start_remotely(self, command: StartTransaction, now: Moment) -> Effects:
+        """Start for an order of HQ. Raises CommandRejectedError with the reason."""
+        connector = (command.charge_point_no, command.connector_no)
+        if self._registry.get(command.charge_point_no) is None:
+            raise CommandRejectedError("unknown_charge_point")
+        if not self._live.get(connector).online:
+            raise CommandRejectedError("charge_point_offline")
+        if reason := self._cannot_start(connector, now):
+            raise CommandRejectedError(str(reason))
+        number, change = self._numbers.make(*connector, now.wall_ms)
+        limits = (
+            command.limit_fen,
+            command.limit_dwh,
+            command.limit_min,
+            command.limit_soc_percent,
+        )
+        effects = self._book.open(
+            number,
+            connector,
+            StartMeans.REMOTE,
+            now,
+            order_id=command.order_id,
+            token=command.token,
+            parallel_no=command.parallel_no,
+            limits=limits,
+        )
+        effects.changes.append(change)
+        effects.wishes_after.append(
+            StartRemotely(
+                charge_point_no=connector[0],
+                connector_no=connector[1],
+                transaction_no=number,
+                balance_fen=command.limit_fen or NO_LIMIT_FEN,
+                logical_card_no=command.logical_card_no,
+                physical_card_no=command.physical_card_no,
+                parallel_no=command.parallel_no,
+            )
+        )
+        return effects
+
+    def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
+        """Return why nobody may start here now, None if somebody may."""
+        if self._latches.blocks(connector) is not None:
+            return RefusalReason.OUT_OF_SERVICE
+        if self._tariffs.current(now.wall_ms) is None:
+            return RefusalReason.OUT_OF_SERVICE
+        if self._busy(self._book.on_connector(connector), now):
+            return RefusalReason.OUT_OF_SERVICE
+        return None
+
+    def _busy(self, running: OpenTransaction | None, now: Moment) -> bool:
+        """Whether a transaction is alive; one that nobody hears of must not block others."""
+        if running is None or running.stage is not Stage.CHARGING:
+            return False
+        sample = self._live.get((running.charge_point_no, running.connector_no)).sample
+        alive_s = self._timing.alive_s
+        return sample is not None and now.mono_s - sample.at.mono_s < alive_s
+
+    def _ask(self, report: StartRequested, token: Token) -> Effects:
+        request_id = uuid7(report.at.wall_ms)
+        self._asked[request_id] = _Asked(report, request_id, report.at)
+        effects = Effects()
+        effects.events.append(
+            AuthorizationAsked(
+                occurred_at=from_ms(report.at.wall_ms),
+                request_id=request_id,
+                token=token,
+                charge_point_no=report.charge_point_no,
+                connector_no=report.connector_no,
+            )
+        )
+        return effects
+
+    def _refuse(self, report: StartRequested, reason: RefusalReason) -> Effects:
+        effects = Effects()
+        effects.wishes.append(_answer(report, "", Decision(False, reason)))
+        effects.events.append(
+            AuthorizationRefused(
+                occurred_at=from_ms(report.at.wall_ms),
+                token=Token(report.token_kind, report.token),
+                charge_point_no=report.charge_point_no,
+                connector_no=report.connector_no,
+                reason=reason,
+            )
+        )
+        return effects
+
+    def _accept(self, report: StartRequested, decision: Decision) -> Effects:
+        connector = (report.charge_point_no, report.connector_no)
+        number, change = self._numbers.make(*connector, report.at.wall_ms)
+        effects = self._book.open(
+            number,
+            connector,
+            _MEANS[report.token_kind],
+            report.at,
+            token=Token(report.token_kind, report.token),
+            parallel_no=report.parallel_no,
+            limits=(decision.limit_fen, 0, 0, 0),
+            raw=report.raw,
+        )
+        effects.changes.append(change)
+        # The answer waits for the commit: a start that we would not remember is none.
+        effects.wishes_after.append(_answer(report, number, decision))
+        failed = Decision(False, RefusalReason.OUT_OF_SERVICE)
+        effects.wishes_if_failed.append(_answer(report, "", failed))
+        return effects
+
+
+def _answer(report: StartRequested, transaction_no: str, decision: Decision) -> AnswerStart:
+    return AnswerStart(
+        charge_point_no=report.charge_point_no,
+        request_no=report.request_no,
+        connector_no=report.connector_no,
+        accepted=decision.accepted,
+        reason=decision.reason,
+        transaction_no=transaction_no,
+        logical_card_no=decision.logical_card_no,
+        balance_fen=decision.limit_fen,
+    )
