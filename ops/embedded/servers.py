@@ -149,6 +149,7 @@ class EmbeddedServers:
         assert self._broker is not None, "not started"
         self._broker.kill()
         self._broker.wait()
+        end(self._broker)
 
     def start_broker(self) -> None:
         """Start the broker again, on the same port with the same log-in."""
