@@ -1,0 +1,185 @@
+"""Decides which batch goes up next. No sockets: it is given something to send with.
+
+Alarm, bill and state have one batch in flight each; telemetry has a window that opens as HQ
+confirms and shuts when it does not. A batch is gone only when HQ has named it: the broker's
+PUBACK only says that sending it again is no longer useless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.journal import Batch, Journal
+from edge.journal.store import LANES
+from edge.telemetry import Telemetry
+from shared.clock import Clock
+from shared.contracts.envelope import VERSION, Ack, Uplink, encode
+from shared.contracts.topics import Lane
+
+_URGENT = (Lane.ALARM, Lane.BILL)
+
+
+class SentMessage(Protocol):
+    """A message on its way."""
+
+    @property
+    def at_broker(self) -> bool:
+        """Whether the broker has it."""
+        ...
+
+
+Send = Callable[[Lane, bytes], SentMessage]
+
+
+@dataclass(slots=True)
+class _InFlight:
+    message: SentMessage
+    since_s: float
+    """When the broker was last seen not to have it yet."""
+    acknowledged: bool = False
+
+
+class Publisher:
+    """What is in flight on one station's lanes; `reset` for each new connection."""
+
+    def __init__(
+        self,
+        *,
+        station_no: str,
+        journal: Journal,
+        telemetry: Telemetry,
+        clock: Clock,
+        window_max: int,
+        resend_after_s: float,
+        resend_max_s: float,
+    ) -> None:
+        self._station_no = station_no
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._window_max = window_max
+        self._resend_after_s = resend_after_s
+        self._resend_max_s = resend_max_s
+        self.sent = 0
+        """Batches sent, ever, again or not."""
+        self.resent = 0
+        """Batches sent again because HQ did not confirm them."""
+        self.foreign_acks = 0
+        """Acknowledgements of an epoch that is not ours."""
+        self.hq_offset_ms: int | None = None
+        """HQ's wall clock minus ours at its last acknowledgement."""
+        self._flights: dict[tuple[Lane, int], _InFlight] = {}
+        self._window = 1
+        self._patience_s = resend_after_s
+
+    def reset(self) -> None:
+        """Forget what was in flight: the connection is a new one."""
+        self._flights.clear()
+        self._window = 1
+        self._patience_s = self._resend_after_s
+
+    async def pump(self, send: Send) -> None:
+        """Send what may be sent now, urgent lanes first."""
+        self._give_up_waiting()
+        self._send_heads(send)
+        while (seq := self._next_telemetry()) is not None:
+            found = await self._telemetry.read(seq)
+            # While that was read an alarm may have come.
+            self._send_heads(send)
+            if found is None:
+                return
+            sealed, body = found
+            batch = Batch(
+                self._telemetry.epoch, Lane.TELEMETRY, seq, sealed.sealed_at_ms, sealed.count, body
+            )
+            self._send(batch, send)
+
+    def _send_heads(self, send: Send) -> None:
+        for lane in LANES:
+            head = self._journal.head(lane)
+            if head is None or (lane, head.seq) in self._flights:
+                continue
+            for key in [key for key in self._flights if key[0] is lane]:
+                del self._flights[key]
+            self._send(head, send)
+
+    def _send(self, batch: Batch, send: Send) -> None:
+        message = encode(
+            Uplink(
+                version=VERSION,
+                station_no=self._station_no,
+                epoch=batch.epoch,
+                lane=batch.lane,
+                seq=batch.seq,
+                sealed_at_ms=batch.sealed_at_ms,
+                count=batch.count,
+                body=batch.body,
+            )
+        )
+        flight = _InFlight(send(batch.lane, message), self._clock.monotonic_s())
+        self._flights[batch.lane, batch.seq] = flight
+        self.sent += 1
+
+    def _next_telemetry(self) -> int | None:
+        flying = sum(lane is Lane.TELEMETRY for lane, _ in self._flights)
+        # One at a time while a bill waits: what is in front of it on a slow link delays it.
+        urgent = any(self._journal.head(lane) is not None for lane in _URGENT)
+        if flying >= (1 if urgent else self._window):
+            return None
+        return next(
+            (
+                seq
+                for seq in self._telemetry.sealed_seqs()
+                if (Lane.TELEMETRY, seq) not in self._flights
+            ),
+            None,
+        )
+
+    def _give_up_waiting(self) -> None:
+        """Without progress for long enough: what the broker has is to be sent again."""
+        now_s = self._clock.monotonic_s()
+        stalled = []
+        for key, flight in self._flights.items():
+            if flight.acknowledged:
+                continue
+            if not flight.message.at_broker:
+                # On its way yet: a second copy behind it would only take longer.
+                flight.since_s = now_s
+            elif now_s - flight.since_s >= self._patience_s:
+                stalled.append(key)
+        if stalled:
+            for key in stalled:
+                del self._flights[key]
+            self.resent += len(stalled)
+            self._window = 1
+            self._patience_s = min(self._patience_s * 2, self._resend_max_s)
+
+    def take_ack(self, ack: Ack) -> None:
+        """Delete what HQ has committed; its silence about the rest starts anew."""
+        if ack.hq_time_ms:
+            self.hq_offset_ms = ack.hq_time_ms - self._clock.now_ms()
+        for lane, seqs in ack.committed:
+            if lane is Lane.TELEMETRY and ack.epoch == self._telemetry.epoch:
+                self._telemetry.acknowledge(seqs)
+                self._land(lane, seqs)
+                self._window = min(self._window + len(seqs), self._window_max)
+            elif lane in LANES and ack.epoch == self._journal.epoch:
+                self._journal.acknowledge(lane, seqs)
+                self._land(lane, seqs)
+            else:
+                self.foreign_acks += 1
+                continue
+            self._patience_s = self._resend_after_s
+        now_s = self._clock.monotonic_s()
+        for flight in self._flights.values():
+            flight.since_s = now_s
+
+    def _land(self, lane: Lane, seqs: tuple[int, ...]) -> None:
+        for seq in seqs:
+            if lane is Lane.TELEMETRY:
+                self._flights.pop((lane, seq), None)
+            elif (flight := self._flights.get((lane, seq))) is not None:
+                # Known until the journal, which first has to delete it, shows the next batch.
+                flight.acknowledged = True
