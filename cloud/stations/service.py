@@ -22,7 +22,7 @@ from shared.contracts.words import ConnectorStatus
 from shared.errors import MalformedContractError
 from shared.ids import uuid7
 
-CONNECTORS_MAX = 32
+CONNECTORS_MAX = 99
 
 
 class StationExistsError(BusinessError):

@@ -1,0 +1,1 @@
+"""Who may use HQ: staff with passwords, programs with keys, and the tokens they get."""

@@ -1,0 +1,191 @@
+"""Logging in, finding out who calls, and making people and keys."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+from pwdlib import PasswordHash
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import select
+
+from cloud.core.errors import BusinessError, NotFoundError, UnauthorizedError
+from cloud.core.security import Role, Staff, hash_secret, new_secret
+from cloud.identity.models import ApiKey, SigningSecret, StaffUser
+from cloud.identity.tokens import Claims
+from shared.clock import to_ms
+from shared.ids import uuid7
+
+PASSWORD_MIN = 12
+KEY_PREFIX = "vwk_"
+
+_hasher = PasswordHash.recommended()
+# Checked against for unknown names, so that they take as long as known ones.
+_nobody = _hasher.hash(new_secret())
+
+
+class NameTakenError(BusinessError):
+    """Somebody has this name already."""
+
+    code = "name_taken"
+
+
+class WeakPasswordError(BusinessError):
+    """The password is too short."""
+
+    status = 400
+    code = "weak_password"
+
+
+async def create_staff(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    username: str,
+    password: str,
+    role: Role,
+    now: datetime,
+) -> StaffUser:
+    """Make a person.
+
+    Raises:
+        WeakPasswordError: Fewer than 12 characters.
+        NameTakenError: The name is in use.
+    """
+    if len(password) < PASSWORD_MIN:
+        raise WeakPasswordError(f"a password has at least {PASSWORD_MIN} characters")
+    if await _by_name(session, username) is not None:
+        raise NameTakenError(f"the name {username} is taken", username=username)
+    user = StaffUser(
+        id=uuid7(to_ms(now)),
+        operator_id=operator_id,
+        username=username,
+        password_hash=await asyncio.to_thread(_hasher.hash, password),
+        role=role,
+        created_at=now,
+    )
+    session.add(user)
+    await session.flush()
+    return user
+
+
+async def log_in(
+    session: AsyncSession, *, username: str, password: str, now: datetime
+) -> StaffUser:
+    """Return who this is. Raises UnauthorizedError, the same for each thing that may be wrong."""
+    user = await _by_name(session, username)
+    known = user.password_hash if user is not None else _nobody
+    right = await asyncio.to_thread(_hasher.verify, password, known)
+    if user is None or not right or not user.active:
+        raise UnauthorizedError("name or password is wrong")
+    user.last_login_at = now
+    session.add(user)
+    return user
+
+
+async def staff_of_token(session: AsyncSession, claims: Claims) -> Staff:
+    """Return whom a token is for, as they are now. Raises UnauthorizedError."""
+    user = await session.get(StaffUser, claims.staff_id)
+    if user is None or not user.active or user.token_epoch != claims.token_epoch:
+        raise UnauthorizedError("this log-in was ended; log in again")
+    return Staff(user.id, user.operator_id, user.username, user.role)
+
+
+async def staff_of_key(session: AsyncSession, key: str, now: datetime) -> Staff:
+    """Return as whom a key acts. Raises UnauthorizedError."""
+    found = await session.scalar(select(ApiKey).where(ApiKey.key_hash == hash_secret(key)))
+    if (
+        found is None
+        or found.revoked_at is not None
+        or (found.expires_at is not None and found.expires_at <= now)
+    ):
+        raise UnauthorizedError("not a valid API key")
+    return Staff(found.id, found.operator_id, f"key:{found.name}", found.role)
+
+
+async def create_key(
+    session: AsyncSession,
+    *,
+    staff: Staff,
+    name: str,
+    role: Role,
+    expires_at: datetime | None,
+    now: datetime,
+) -> tuple[ApiKey, str]:
+    """Make a key. Returns it and its text, which is shown once. Raises NameTakenError."""
+    taken = await session.scalar(
+        select(ApiKey.id).where(ApiKey.operator_id == staff.operator_id, ApiKey.name == name)
+    )
+    if taken is not None:
+        raise NameTakenError(f"the name {name} is taken", name=name)
+    key = KEY_PREFIX + new_secret()
+    row = ApiKey(
+        id=uuid7(to_ms(now)),
+        operator_id=staff.operator_id,
+        name=name,
+        key_hash=hash_secret(key),
+        role=role,
+        created_by=staff.staff_id,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    await session.flush()
+    return row, key
+
+
+async def revoke_key(
+    session: AsyncSession, *, operator_id: UUID, key_id: UUID, now: datetime
+) -> ApiKey:
+    """End a key for ever. Raises NotFoundError."""
+    row = await session.get(ApiKey, key_id)
+    if row is None or row.operator_id != operator_id:
+        raise NotFoundError("no such key")
+    row.revoked_at = row.revoked_at or now
+    session.add(row)
+    return row
+
+
+async def change_staff(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    staff_id: UUID,
+    role: Role | None,
+    active: bool | None,
+    password: str | None,
+) -> StaffUser:
+    """Change a person; every token they hold ends. Raises NotFoundError or WeakPasswordError."""
+    user = await session.get(StaffUser, staff_id)
+    if user is None or user.operator_id != operator_id:
+        raise NotFoundError("no such person")
+    if role is not None:
+        user.role = role
+    if active is not None:
+        user.active = active
+    if password is not None:
+        if len(password) < PASSWORD_MIN:
+            raise WeakPasswordError(f"a password has at least {PASSWORD_MIN} characters")
+        user.password_hash = await asyncio.to_thread(_hasher.hash, password)
+    user.token_epoch += 1
+    session.add(user)
+    await session.flush()
+    return user
+
+
+async def signing_secret(session: AsyncSession, now: datetime) -> str:
+    """Return the secret in the database, made on first use; two first users agree on one."""
+    await session.execute(
+        insert(SigningSecret)
+        .values(id=1, secret=new_secret(), created_at=now)
+        .on_conflict_do_nothing()
+    )
+    row = await session.get(SigningSecret, 1)
+    assert row is not None, "just written"
+    return row.secret
+
+
+async def _by_name(session: AsyncSession, username: str) -> StaffUser | None:
+    return await session.scalar(select(StaffUser).where(StaffUser.username == username))

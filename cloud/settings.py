@@ -1,0 +1,188 @@
+"""HQ's configuration: one TOML file, checked whole before anything starts.
+
+Order: environment (`VW_HQ_DATABASE__URL=…`, double underscore for nesting) before file. What
+changes at run time (tariffs, lists, people) is data, not configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.clock import Clock, ScaledClock, SystemClock
+from shared.errors import ConfigError
+
+_ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSection(_Section):
+    """PostgreSQL."""
+
+    url: str = Field(
+        pattern=r"^postgresql\+asyncpg://",
+        description="postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE",
+    )
+    pool_size: int = Field(default=10, ge=1, le=200)
+
+    @property
+    def raw_url(self) -> str:
+        """The same for the driver itself."""
+        return self.url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+class RedisSection(_Section):
+    """Redis or Valkey: a cache of the present, nothing that must survive."""
+
+    url: str = Field(pattern=r"^(redis|rediss|unix)://", description="redis://HOST:6379/0")
+
+
+class BrokerSection(_Section):
+    """The MQTT broker, as the workers' user."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=1, le=65535)
+    username: str | None = None
+    password_file: Path | None = Field(default=None, description="holds nothing but the password")
+    tls_ca_file: Path | None = Field(default=None, description="CA of the broker; none: no TLS")
+    public_host: str = Field(default="", description="the broker's name for stations")
+
+    def read_password(self) -> str | None:
+        """Return the password. Raises ConfigError."""
+        if self.password_file is None:
+            return None
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"broker.password_file: {self.password_file} cannot be read: {error.strerror}"
+            ) from error
+
+
+class WebSection(_Section):
+    """Where the API listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    token_hours: float = Field(default=12.0, gt=0, le=24 * 30)
+    token_secret_file: Path | None = Field(
+        default=None, description="32 random bytes or more; none: made once, kept in the database"
+    )
+    logins_per_minute: int = Field(default=10, ge=1, description="wrong ones, a name and address")
+
+
+class WorkerSection(_Section):
+    """The ingest worker."""
+
+    name: str = Field(default="", description="MQTT client id; empty: made from host and process")
+    presence_s: int = Field(default=150, ge=2, description="silence after which one is off-line")
+    sweep_s: float = Field(default=15.0, gt=0)
+    telemetry_linger_ms: int = Field(default=20, ge=0, le=5_000)
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="0: none")
+
+
+class ClockSection(_Section):
+    """A scaled clock, shared by all processes of a demo."""
+
+    real_start_ms: int
+    start_ms: int
+    scale: float = Field(gt=0)
+
+
+class LogSection(_Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="VW_HQ_", env_nested_delimiter="__"
+    )
+
+    database: DatabaseSection
+    redis: RedisSection
+    broker: BrokerSection = BrokerSection()
+    web: WebSection = WebSection()
+    worker: WorkerSection = WorkerSection()
+    clock: ClockSection | None = None
+    log: LogSection = LogSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @property
+    def time_scale(self) -> float:
+        """How much faster than real the wall clock runs; above 1 in a demo only."""
+        return self.clock.scale if self.clock else 1.0
+
+    def make_clock(self) -> Clock:
+        """Return the clock of this process.
+
+        Raises:
+            ConfigError: A scaled clock outside demo and tests.
+        """
+        if self.clock is None:
+            return SystemClock()
+        if os.environ.get("VW_ENV") not in _ENVIRONMENTS_WITH_SCALED_CLOCK:
+            raise ConfigError("clock: a scaled clock is for demo and tests only; remove [clock]")
+        return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: The file cannot be read or a field is wrong; the message names the file,
+            each field and what would be right.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from error
+    settings.make_clock()
+    return settings
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for detail in error.errors(include_url=False):
+        place = [str(part) for part in detail["loc"]]
+        wanted = _description(place)
+        lines.append(f"{path}: {'.'.join(place)}: {detail['msg']}{wanted}")
+    return "\n".join(lines)
+
+
+def _description(place: list[str]) -> str:
+    section = Settings.model_fields.get(place[0]) if place else None
+    kind = section.annotation if section else None
+    if len(place) < 2 or not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return ""
+    field = kind.model_fields.get(place[1])
+    return f" ({field.description})" if field and field.description else ""
