@@ -32,6 +32,8 @@ class DecideLogin(Wish, frozen=True, kw_only=True):
     """Let a number in, or not. `config` and `tariff` serve the rest of the conversation.
 
     `confirmed_hash` is the tariff that this charge point is known to hold, "" when none.
+    `open_transaction_nos` are those that the station knows to run on it: a sample that names
+    one of them is live; another that comes before the tariff check is a stored one.
     """
 
     link_id: int
@@ -40,6 +42,7 @@ class DecideLogin(Wish, frozen=True, kw_only=True):
     tariff: HeldTariff | None = None
     confirmed_hash: str = ""
     set_clock: bool = True
+    open_transaction_nos: tuple[str, ...] = ()
 
 
 class AnswerStart(Wish, frozen=True, kw_only=True):

@@ -1,0 +1,32 @@
+"""The protocols that charge points may speak: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from edge.devices.chargers.protocol import Connection
+from edge.devices.chargers.timing import Timing
+from edge.devices.chargers.ykc.connection import YkcConnection
+from edge.devices.chargers.ykc.evidence import is_record, redact
+
+
+class ChargerProtocol(Struct, frozen=True):
+    """What the station needs of a protocol.
+
+    Attributes:
+        new_connection: (link id, peer's address, station's zone, timing) → one conversation.
+        redact: a raw frame without its passwords, None when it carries none.
+        is_record: whether a raw frame is a transaction record, of which a second copy is kept.
+    """
+
+    new_connection: Callable[[int, str, ZoneInfo, Timing], Connection]
+    redact: Callable[[bytes], bytes | None]
+    is_record: Callable[[bytes], bool]
+
+
+PROTOCOLS: dict[str, ChargerProtocol] = {
+    "ykc": ChargerProtocol(YkcConnection, redact, is_record),
+}
