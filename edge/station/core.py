@@ -54,12 +54,12 @@ class ChargePoints(Protocol):
         """Write a wish to its charge point now; False when it is not connected."""
         ...
 
-    def decide_login(self, wish: DecideLogin) -> None:
-        """Answer a `LoginRequested`."""
+    def decide_login(self, wish: DecideLogin) -> bool:
+        """Answer a `LoginRequested`; False when that link is gone."""
         ...
 
-    def confirm(self, charge_point_no: str, token: int) -> None:
-        """Confirm a record that is durable now."""
+    def confirm(self, charge_point_no: str, token: int) -> bool:
+        """Confirm a record that is durable now; False when its sender is gone."""
         ...
 
 

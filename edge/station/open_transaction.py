@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from edge.devices.chargers.reports import ConnectorSampled
-from shared.contracts.events import Token
+from shared.contracts.events import Token, TransactionEnded
 from shared.contracts.words import StartMeans
 from shared.rating import Reading, next_cut
 
@@ -147,11 +147,19 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             cut_ms = next_cut(cut_ms, zone)
 
 
+class Spent(Struct, frozen=True):
+    """What open transactions have come to: one token's, and everybody's."""
+
+    by_token_fen: int
+    by_all_fen: int
+
+
 class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     """What is remembered of a closed transaction, to know its record when it comes again.
 
     `record_sha256` is empty until a record came; `estimated` is the transaction as it stood when
-    it was closed without one; `disputes` are the hashes of records that said something else.
+    it was closed without one; `disputes` are the hashes of records that said something else;
+    `ended` is what HQ was told, for the station's own export.
     """
 
     transaction_id: UUID
@@ -164,3 +172,4 @@ class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     ended_ms: int | None = None
     estimated: OpenTransaction | None = None
     disputes: tuple[bytes, ...] = ()
+    ended: TransactionEnded | None = None

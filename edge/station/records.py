@@ -16,7 +16,7 @@ from edge.station.endings import end_with_record, means_of, record_hash
 from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
 from edge.station.transactions import TransactionBook
 from shared.clock import to_ms
-from shared.contracts.events import Record
+from shared.contracts.events import Record, TransactionEnded
 from shared.contracts.words import EndKind, StartMeans
 from shared.ids import uuid7
 
@@ -76,9 +76,10 @@ def _end(
     ended = end_with_record(
         transaction, report, book.context(transaction, seen=seen), ended_by=ended_by
     )
-    effects = book.close(transaction, report.at, closed=_remembered(transaction, report))
+    closed = _remembered(transaction, report, ended)
+    effects = book.close(transaction, report.at, closed=closed)
     if report.record.transaction_no != transaction.transaction_no:
-        effects.add(book.remember(report.record.transaction_no, _remembered(transaction, report)))
+        effects.add(book.remember(report.record.transaction_no, closed))
     effects.events.append(ended)
     return effects
 
@@ -153,7 +154,9 @@ def _same_transaction(closed: ClosedTransaction, record: Record) -> bool:
     return started_ms <= (closed.ended_ms or closed.started_ms) and ended_ms >= closed.started_ms
 
 
-def _remembered(transaction: OpenTransaction, report: RecordReceived) -> ClosedTransaction:
+def _remembered(
+    transaction: OpenTransaction, report: RecordReceived, ended: TransactionEnded
+) -> ClosedTransaction:
     record = report.record
     return ClosedTransaction(
         transaction_id=transaction.transaction_id,
@@ -164,4 +167,5 @@ def _remembered(transaction: OpenTransaction, report: RecordReceived) -> ClosedT
         meter_start_dwh=record.meter_start_dwh,
         started_ms=to_ms(record.started_at) if record.started_at else None,
         ended_ms=to_ms(record.ended_at) if record.ended_at else None,
+        ended=structs.replace(ended, raw_record=b"", raw_frames=(), frames=()),
     )

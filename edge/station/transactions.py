@@ -11,7 +11,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
 
 from edge.devices.chargers.reports import (
     BatteryIdentified,
@@ -25,14 +24,14 @@ from edge.devices.chargers.wishes import CloseLink, SetBalance, StopRemotely
 from edge.journal import Delete, Put
 from edge.station.effects import Effects
 from edge.station.endings import Context, end_estimated
-from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
+from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Spent, Stage
 from edge.station.registry import Registry
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
 from shared.clock import from_ms
 from shared.contracts import events
 from shared.contracts.commands import ChargePointConfig
-from shared.contracts.events import Token
+from shared.contracts.events import Token, TransactionEnded
 from shared.contracts.words import StartMeans
 from shared.ids import uuid7
 from shared.money import NANO_PER_E4, NANO_PER_E5, NANO_PER_FEN, divide_half_up
@@ -45,13 +44,6 @@ _decoder = msgspec.msgpack.Decoder(OpenTransaction)
 _closed_decoder = msgspec.msgpack.Decoder(ClosedTransaction)
 
 Connector = tuple[str, int]
-
-
-class Spent(Struct, frozen=True):
-    """What is open at this station, fen."""
-
-    by_token_fen: int
-    by_all_fen: int
 
 
 class TransactionBook:
@@ -100,6 +92,10 @@ class TransactionBook:
     def on_connector(self, connector: Connector) -> OpenTransaction | None:
         """Return the newest open transaction of a connector, whatever its stage."""
         return self._on_connector.get(connector)
+
+    def closed(self) -> list[tuple[str, ClosedTransaction]]:
+        """Return what is remembered of closed transactions, by number."""
+        return sorted(self._closed.items())
 
     def closed_by_number(self, transaction_no: str) -> ClosedTransaction | None:
         """Return what is remembered of a closed transaction."""
@@ -416,7 +412,7 @@ class TransactionBook:
     def estimate(self, transaction: OpenTransaction, now: Moment) -> Effects:
         """Close a transaction from its last live data; its record corrects it if it comes."""
         ended = end_estimated(transaction, now, self.context(transaction, seen=True))
-        effects = self.close(transaction, now, keep=True)
+        effects = self.close(transaction, now, keep=True, ended=ended)
         effects.events.append(ended)
         return effects
 
@@ -427,6 +423,7 @@ class TransactionBook:
         *,
         closed: ClosedTransaction | None = None,
         keep: bool = False,
+        ended: TransactionEnded | None = None,
     ) -> Effects:
         """Take a transaction off the open list; remember enough to know its record again."""
         effects = Effects()
@@ -449,6 +446,7 @@ class TransactionBook:
                     started_ms=transaction.started_ms,
                     ended_ms=transaction.ended_ms,
                     estimated=transaction if keep else None,
+                    ended=ended,
                 ),
             )
         )

@@ -1,0 +1,275 @@
+"""Composition root of the agent: settings → objects → tasks. Nothing else builds services."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import ssl
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edge.bus import EventBus
+from edge.devices.chargers import timing as charger_timing
+from edge.devices.chargers.gateway import ChargerGateway
+from edge.devices.chargers.protocol import Connection
+from edge.devices.chargers.registry import PROTOCOLS
+from edge.devices.chargers.reports import AnyReport
+from edge.frame_log import FrameLog
+from edge.journal import Journal
+from edge.local_api import LocalApi
+from edge.local_requests import handlers
+from edge.safety.ladder import Rungs
+from edge.settings import HqSection, Settings
+from edge.station import timing as station_timing
+from edge.station.access import Caps
+from edge.station.core import Station
+from edge.station.tariffs import load_file
+from edge.telemetry import Telemetry, TelemetrySettings
+from edge.uplink.link import Link, LinkSettings
+from edge.uplink.mqtt import Broker
+from shared.clock import Clock, from_ms
+from shared.contracts.commands import ChargePointConfig
+from shared.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL = "ykc"
+_FEN_PER_YUAN = 100
+_LADDER_TICK_S = 0.1
+_SECOND_S = 1.0
+_HOUR_S = 3600.0
+
+
+class Agent:
+    """One running agent. Make it on the event loop; `run` serves until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the stores and build everything; nothing listens yet.
+
+        Raises:
+            ConfigError: The data folder or the secret cannot be used.
+        """
+        self.settings = settings
+        clock = settings.make_clock()
+        fast = settings.timing.profile == "fast"
+        data_dir = _data_dir(settings.station.data_dir)
+        self.journal = Journal.open(data_dir / "station.db", clock)
+        self.telemetry = Telemetry.open(
+            data_dir / "telemetry.db", clock, settings=_telemetry_settings(settings)
+        )
+        protocol = PROTOCOLS[PROTOCOL]
+        self.frame_log = FrameLog(
+            data_dir / "frames",
+            zone=settings.station.zone_info,
+            redact=protocol.redact,
+            is_record=protocol.is_record,
+            retention_days=settings.frame_log.retention_days,
+            size_max_bytes=int(settings.frame_log.size_max_gb * 1e9),
+        )
+        self.link: Link | None = None
+        self.station = _station(
+            settings, clock, self.journal, self.telemetry, self._fetch_frames, self._hq_reachable
+        )
+        self.bus: EventBus[AnyReport] = EventBus(clock)
+        wire_timing = charger_timing.PROFILES["fast" if fast else "normal"]
+
+        def new_connection(link_id: int, address: str) -> Connection:
+            return protocol.new_connection(link_id, address, self.station.zone, wire_timing)
+
+        self.gateway = ChargerGateway(
+            new_connection=new_connection,
+            bus=self.bus,
+            frame_log=self.frame_log,
+            clock=clock,
+            timing=wire_timing,
+            connections_max=settings.gateway.connections_max,
+        )
+        self.station.connect(self.gateway, self.bus)
+        if settings.hq is not None:
+            self.link = self._make_link(settings.hq, clock, fast=fast)
+            self.station.watch_lease = self.link.watch
+        self.journal.on_trouble(self.station.on_journal_trouble)
+        self.telemetry.on_dropped(self.station.on_telemetry_dropped)
+        self.local_api = LocalApi(data_dir / "agent.sock", handlers(self.station, self._health))
+
+    def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
+        return Link(
+            LinkSettings(
+                broker=_broker(hq, self.settings.station.number),
+                backoff_first_s=0.2 if fast else 1.0,
+                backoff_max_s=min(hq.backoff_max_s, 1.0) if fast else hq.backoff_max_s,
+                resend_after_s=2.0 if fast else 5.0,
+            ),
+            station_no=self.settings.station.number,
+            journal=self.journal,
+            telemetry=self.telemetry,
+            clock=clock,
+            random=Random(secrets.randbits(64)),  # noqa: S311 - spreads retries, hides nothing
+            on_command=self.station.on_command,
+            live_update=self.station.live_update,
+            on_connected=self.station.on_hq_connected,
+        )
+
+    async def run(self, stop: asyncio.Event, on_listening: Callable[[str, int], None]) -> None:
+        """Serve until `stop` is set; then close everything in good order."""
+        self.station.start()
+        gateway = self.settings.gateway
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                on_listening(*await self.gateway.serve(gateway.host, gateway.port))
+                await self.local_api.start()
+                running = [
+                    tasks.create_task(self._climb(), name="stop ladder"),
+                    tasks.create_task(self._every_second(), name="tick"),
+                    tasks.create_task(self._every_hour(), name="hourly"),
+                ]
+                if self.link is not None:
+                    running.append(tasks.create_task(self.link.run(), name="link"))
+                await stop.wait()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        await self.local_api.close()
+        await self.gateway.close()
+        self.station.perform(self.station.book.flush())
+        await self.telemetry.flushed()
+        await self.telemetry.close()
+        await asyncio.to_thread(self.frame_log.close)
+        await self.journal.close()
+
+    async def _climb(self) -> None:
+        while True:
+            await asyncio.sleep(_LADDER_TICK_S)
+            self.station.safety.tick(self.station.now())
+
+    async def _every_second(self) -> None:
+        while True:
+            await asyncio.sleep(_SECOND_S)
+            self.station.tick()
+            self.telemetry.flush()
+            await asyncio.to_thread(self.frame_log.flush)
+
+    async def _every_hour(self) -> None:
+        while True:
+            self.station.tick_hourly()
+            now = from_ms(self.station.now().wall_ms)
+            await asyncio.to_thread(self.frame_log.maintain, now)
+            await asyncio.sleep(_HOUR_S)
+
+    def _hq_reachable(self) -> bool:
+        return self.link is not None and self.link.connected
+
+    def _fetch_frames(self, file: str, first_line: int, last_line: int) -> bytes:
+        return self.frame_log.read_lines(file, first_line, last_line)
+
+    def _health(self) -> dict[str, Any]:
+        link = self.link.state if self.link is not None else None
+        return {
+            "hq": {
+                "configured": link is not None,
+                "connected": bool(link and link.connected),
+                "last_error": link.last_error if link else "",
+                "backlog_records": self.telemetry.records,
+                "unacknowledged": dict(self.journal.unacknowledged),
+            },
+            "charge_points": list(self.gateway.connected()),
+            "journal_failed": self.journal.failed,
+            "handler_failures": self.bus.failures(),
+        }
+
+
+async def serve(settings: Settings, on_listening: Callable[[str, int], None]) -> None:
+    """Run an agent until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Agent(settings).run(stop, on_listening)
+
+
+def _station(
+    settings: Settings,
+    clock: Clock,
+    journal: Journal,
+    telemetry: Telemetry,
+    fetch_frames: Callable[[str, int, int], bytes],
+    hq_reachable: Callable[[], bool],
+) -> Station:
+    scale = settings.clock.scale if settings.clock else 1.0
+    fast = settings.timing.profile == "fast"
+    return Station(
+        station_no=settings.station.number,
+        version=version("voltwarden"),
+        clock=clock,
+        zone_name=settings.station.zone,
+        journal=journal,
+        add_sample=telemetry.add,
+        timing=station_timing.fast(scale) if fast else station_timing.NORMAL,
+        rungs=Rungs(),
+        caps=Caps(
+            token_fen=settings.offline.token_cap_yuan * _FEN_PER_YUAN,
+            station_fen=settings.offline.station_cap_yuan * _FEN_PER_YUAN,
+        ),
+        local_charge_points=_local_charge_points(settings),
+        local_tariff=load_file(settings.tariff.file) if settings.tariff else None,
+        hq_reachable=hq_reachable,
+        fetch_frames=fetch_frames,
+    )
+
+
+def _local_charge_points(settings: Settings) -> tuple[ChargePointConfig, ...]:
+    return tuple(
+        ChargePointConfig(
+            charge_point_no=section.number,
+            connector_count=section.connectors,
+            dialect=section.dialect,
+            silence_limit_s=section.silence_limit_s,
+            rated_w=int(section.rated_kw * 1000),
+            rounds_to_fen=section.rounds_to_fen,
+        )
+        for section in settings.charge_point
+    )
+
+
+def _telemetry_settings(settings: Settings) -> TelemetrySettings:
+    return TelemetrySettings(
+        window_s=settings.telemetry.window_s,
+        bytes_max=settings.telemetry.size_max_mb * 1024 * 1024,
+    )
+
+
+def _broker(hq: HqSection, station_no: str) -> Broker:
+    try:
+        password = hq.secret_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"hq.secret_file: {hq.secret_file} cannot be read: {error.strerror}; "
+            "it holds the secret that HQ showed once"
+        ) from error
+    if not hq.tls and hq.host not in ("127.0.0.1", "localhost", "::1"):
+        raise ConfigError("hq.tls: false is for loopback only; HQ's broker speaks TLS")
+    tls = ssl.create_default_context(cafile=hq.ca_file) if hq.tls else None
+    return Broker(hq.host, hq.port, hq.user or station_no, password, tls)
+
+
+def _data_dir(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+        with contextlib.suppress(FileNotFoundError):
+            (path / ".writable").unlink()
+        (path / ".writable").touch()
+    except OSError as error:
+        raise ConfigError(
+            f"station.data_dir: {path} cannot be written: {error.strerror}; "
+            "name a folder that belongs to the agent's user"
+        ) from error
+    return path

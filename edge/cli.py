@@ -1,0 +1,188 @@
+"""`vw edge …`: run the agent, check its configuration, read what charge points said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from edge import settings as settings_module
+from shared import logs
+from shared.errors import ConfigError
+
+_OK, _FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE = 0, 1, 2, 3, 5
+_SOCKET = "agent.sock"
+
+app = typer.Typer(no_args_is_help=True, help="The station agent.")
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The station's edge.toml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.command()
+def run(config: ConfigOption) -> None:
+    """Serve charge points until stopped. Says on stderr where it listens."""
+    import uvloop
+
+    from edge.app import serve
+
+    settings = _load(config)
+    logs.set_up(level=settings.log.level)
+
+    def on_listening(host: str, port: int) -> None:
+        typer.echo(f"listening for charge points on {host}:{port}", err=True)
+
+    try:
+        uvloop.run(serve(settings, on_listening))
+    except ConfigError as error:
+        _stop(str(error), _USAGE)
+
+
+@app.command("check-config")
+def check_config(config: Annotated[Path, typer.Argument(help="The file to check.")]) -> None:
+    """Check a configuration file; every wrong field is named. Exit 2 when one is wrong."""
+    from edge.devices.chargers.ykc.dialect import DIALECTS
+    from edge.station.tariffs import load_file
+
+    settings = _load(config)
+    try:
+        if settings.tariff is not None:
+            load_file(settings.tariff.file)
+    except ConfigError as error:
+        _stop(str(error), _USAGE)
+    for section in settings.charge_point:
+        if section.dialect not in DIALECTS:
+            known = ", ".join(sorted(DIALECTS))
+            _stop(
+                f"{config}: charge_point.dialect: {section.dialect!r}, use one of {known}", _USAGE
+            )
+    typer.echo(f"{config}: good; station {settings.station.number}, zone {settings.station.zone}")
+
+
+@app.command()
+def adopt(
+    number: Annotated[str, typer.Argument(help="The charge point's 14 digits.")],
+    config: ConfigOption,
+    connectors: Annotated[int, typer.Option(help="How many; 0 takes what it said itself.")] = 0,
+    dialect: Annotated[str, typer.Option(help="ykc16, ykc15 or ylc.")] = "ykc16",
+    rated_kw: Annotated[float, typer.Option(help="Rated power of a connector.")] = 120.0,
+) -> None:
+    """Let a charge point in that waits because its number is unknown here."""
+    request = {
+        "do": "adopt",
+        "number": number,
+        "connectors": connectors,
+        "dialect": dialect,
+        "rated_kw": rated_kw,
+    }
+    answer = _ask(_load(config), request)
+    typer.echo(f"adopted {answer['adopted']} with {answer['connectors']} connectors")
+
+
+@app.command()
+def waiting(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """List charge points that knocked and are unknown."""
+    entries = _ask(_load(config), {"do": "waiting"})["waiting"]
+    if as_json:
+        typer.echo(json.dumps(entries))
+        return
+    if not entries:
+        typer.echo("no charge point is waiting; check its server address and port")
+    for entry in entries:
+        typer.echo(f"{entry['charge_point_no']}  from {entry['address']}  {entry['firmware']}")
+
+
+@app.command()
+def reset(
+    config: ConfigOption,
+    reason: Annotated[str, typer.Option(help="Why it is safe; kept with the event.")],
+    number: Annotated[str, typer.Option(help="Charge point; empty for the station.")] = "",
+    connector: Annotated[int, typer.Option(help="Connector; 0 for all of the charge point.")] = 0,
+) -> None:
+    """Lift a safety latch, on site, after its cause is gone."""
+    request = {"do": "reset", "number": number, "connector": connector, "reason": reason}
+    answer = _ask(_load(config), request)
+    typer.echo(f"released: {answer['released']}")
+
+
+@app.command()
+def state(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Show the running station: connectors, transactions, alarms, link."""
+    answer = _ask(_load(config), {"do": "state"})
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    hq = answer["hq"]
+    typer.echo(f"station {answer['station_no']}  HQ {'on-line' if hq['connected'] else 'off-line'}")
+    for entry in answer["connectors"]:
+        power = f"{(entry['power_w'] or 0) / 1000:.1f} kW" if entry["power_w"] else ""
+        typer.echo(
+            f"{entry['charge_point_no']}-{entry['connector_no']}  {entry['status']}  {power}"
+        )
+    for alarm in answer["alarms"]:
+        typer.echo(f"ALARM {alarm['code']}  {alarm['object']}")
+
+
+@app.command()
+def export(config: ConfigOption) -> None:
+    """Print the closed transactions that the station remembers, one JSON line each."""
+    for line in _ask(_load(config), {"do": "export"})["lines"]:
+        typer.echo(line)
+
+
+@app.command()
+def decode(
+    frames: Annotated[
+        list[str] | None, typer.Argument(help="Frames in hex; `-` or nothing reads stdin.")
+    ] = None,
+    as_json: JsonOption = False,
+    dialect: Annotated[str, typer.Option(help="ykc16, ykc15 or ylc.")] = "ykc16",
+) -> None:
+    """Say in words what YKC frames say. Exit 1 unless every frame was good."""
+    from edge.devices.chargers.ykc.decode import decode_lines, is_good
+    from edge.devices.chargers.ykc.dialect import DIALECTS
+
+    if dialect not in DIALECTS:
+        _stop(f"--dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}", _USAGE)
+    lines = frames if frames and frames != ["-"] else sys.stdin
+    all_good = True
+    for item in decode_lines(lines, DIALECTS[dialect]):
+        all_good = is_good(item) and all_good
+        typer.echo(json.dumps(item, ensure_ascii=False) if as_json else _in_words(item))
+    raise typer.Exit(_OK if all_good else _FAILED)
+
+
+def _in_words(item: dict[str, Any]) -> str:
+    if "garbage" in item:
+        return f"garbage {item['garbage']} ({item['reason']})"
+    fields = "  ".join(f"{name}={value}" for name, value in item.get("fields", {}).items())
+    return f"{item['kind']} {item['name']} crc={item['crc']} seq={item['sequence']}  {fields}"
+
+
+def _load(config: Path) -> settings_module.Settings:
+    try:
+        return settings_module.load(config)
+    except ConfigError as error:
+        _stop(str(error), _USAGE)
+
+
+def _ask(settings: settings_module.Settings, request: dict[str, Any]) -> dict[str, Any]:
+    from edge.local_api import ask
+
+    socket = settings.station.data_dir / _SOCKET
+    try:
+        answer = asyncio.run(ask(socket, request))
+    except (OSError, TimeoutError):
+        _stop(f"no agent answers on {socket}; is `vw edge run` running?", _UNREACHABLE)
+    if not answer.pop("ok"):
+        _stop(str(answer["error"]), _FAILED)
+    return answer
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

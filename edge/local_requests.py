@@ -1,0 +1,98 @@
+"""What may be asked over the local socket, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import to_builtins
+
+from edge.local_api import Answer, Handler, LocalApiError
+from edge.safety.latches import STATION
+from edge.station import alarms
+from edge.station.core import Station
+from edge.station.effects import Effects
+from edge.station.export import export_lines
+from shared.clock import from_ms
+from shared.contracts.commands import ChargePointConfig
+from shared.contracts.events import ChargePointAdopted
+
+_NUMBER_DIGITS = 14
+
+
+def handlers(station: Station, health: Callable[[], Answer]) -> dict[str, Handler]:
+    """Return the requests that an agent answers; `health` adds link, disk and gateway."""
+    return {
+        "state": lambda _request: {**_state(station), **health()},
+        "waiting": lambda _request: {
+            "waiting": to_builtins(list(station.registry.waiting.values()))
+        },
+        "export": lambda _request: {"lines": list(export_lines(station.book.closed()))},
+        "adopt": lambda request: _adopt(station, request),
+        "reset": lambda request: _reset(station, request),
+    }
+
+
+def _state(station: Station) -> Answer:
+    now = station.now()
+    update = station.live.update(station.station_no, now, whole=True)
+    connectors = [
+        dict(zip(entry.__struct_fields__, to_builtins(entry), strict=True))
+        for entry in (update.connectors if update else ())
+    ]
+    return {
+        "station_no": station.station_no,
+        "at": from_ms(now.wall_ms).isoformat(),
+        "connectors": connectors,
+        "open_transactions": [
+            {"transaction_no": t.transaction_no, "stage": t.stage, "energy_dwh": t.last_dwh}
+            for t in station.book.open_transactions()
+        ],
+        "alarms": to_builtins(station.alarms.open_alarms()),
+        "latches": to_builtins(station.latches.all()),
+    }
+
+
+def _adopt(station: Station, request: dict[str, Any]) -> Answer:
+    number = str(request.get("number", ""))
+    if len(number) != _NUMBER_DIGITS or not number.isdigit():
+        raise LocalApiError("number: 14 digits are needed, as set in the charge point")
+    waiting = station.registry.waiting.get(number)
+    connectors = int(request.get("connectors") or (waiting.connector_count if waiting else 1))
+    config = ChargePointConfig(
+        charge_point_no=number,
+        connector_count=connectors,
+        dialect=str(request.get("dialect") or "ykc16"),
+        rated_w=int(float(request.get("rated_kw") or 120) * 1000),
+    )
+    effects = Effects()
+    effects.changes.append(station.registry.adopt(config))
+    station.live.expect(number, connectors)
+    effects.events.append(
+        ChargePointAdopted(
+            occurred_at=from_ms(station.now().wall_ms),
+            charge_point_no=number,
+            connector_count=connectors,
+            dialect=config.dialect,
+            rated_w=config.rated_w,
+        )
+    )
+    station.perform(effects)
+    return {"adopted": number, "connectors": connectors, "dialect": config.dialect}
+
+
+def _reset(station: Station, request: dict[str, Any]) -> Answer:
+    """Lift a latch on site; the reason is logged with the fact."""
+    if not str(request.get("reason", "")).strip():
+        raise LocalApiError("reason: say why it is safe")
+    number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
+    place = (number, connector_no) if number else STATION
+    latch = station.latches.get(place)
+    if latch is None:
+        raise LocalApiError("nothing is blocked there")
+    effects = station.release(place, station.now())
+    now_ms = station.now().wall_ms
+    subject = alarms.connector(*place) if number else alarms.STATION
+    effects.add(station.alarms.clear_alarm(latch.cause, subject, now_ms))
+    station.perform(effects)
+    return {"released": latch.cause}
