@@ -1,0 +1,1 @@
+"""Simulated charge points and cars over real TCP: for the demo, tests, benches and newcomers."""

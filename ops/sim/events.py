@@ -1,0 +1,91 @@
+"""What happened at a simulated charge point, and waiting for it without sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+_KEPT: Final = 5000
+
+
+class SimEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened.
+
+    Attributes:
+        index: Counts from 1; what `since` of `EventLog.wait_for` refers to.
+        name: See `ops/sim/README.md` for the list.
+        connector_no: 0 when it concerns the whole charge point.
+        at_s: Monotonic seconds (one clock for all processes of a machine).
+        at_ms: The simulation's wall clock, milliseconds since 1970.
+        detail: Whatever else there is to say, JSON values only.
+    """
+
+    index: int
+    name: str
+    charge_point_no: str
+    connector_no: int = 0
+    transaction_no: str = ""
+    at_s: float = 0.0
+    at_ms: int = 0
+    detail: dict[str, Any] = {}
+
+
+class EventLog:
+    """The events of one charge point, the last 5,000 of them, and who waits for one."""
+
+    def __init__(self) -> None:
+        self.events: deque[SimEvent] = deque(maxlen=_KEPT)
+        self.count = 0
+        self._waiting: list[tuple[Callable[[SimEvent], bool], asyncio.Future[SimEvent]]] = []
+
+    def add(self, event: SimEvent) -> None:
+        """Take in an event and wake whoever waits for it."""
+        self.events.append(event)
+        still = []
+        for matches, future in self._waiting:
+            if future.done():
+                continue
+            if matches(event):
+                future.set_result(event)
+            else:
+                still.append((matches, future))
+        self._waiting = still
+
+    async def wait_for(
+        self,
+        name: str,
+        *,
+        connector_no: int | None = None,
+        transaction_no: str | None = None,
+        since: int = 0,
+        timeout_s: float = 10.0,
+    ) -> SimEvent:
+        """Return the first event that matches, of those after index `since` or yet to come.
+
+        Raises:
+            TimeoutError: None came in time; the message has the last events.
+        """
+
+        def matches(event: SimEvent) -> bool:
+            return (
+                event.name == name
+                and event.index > since
+                and connector_no in (None, event.connector_no)
+                and transaction_no in (None, event.transaction_no)
+            )
+
+        for event in self.events:
+            if matches(event):
+                return event
+        future: asyncio.Future[SimEvent] = asyncio.get_running_loop().create_future()
+        self._waiting.append((matches, future))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            seen = ", ".join(event.name for event in list(self.events)[-12:])
+            raise TimeoutError(f"no {name} within {timeout_s} s; last events: {seen}") from None
