@@ -39,6 +39,9 @@ ASSUMED_RATED_W = 120_000
 PLAUSIBLE_MARGIN_MS = 60_000
 """Added to the duration before it is multiplied with the power: times are whole seconds and the
 station may see the start late."""
+UNSEEN_FLAG = "start_unseen"
+"""The station's word for a transaction that it did not see run: its readings are then the
+record's own two, and a straight line between them proves nothing about periods."""
 TOO_LONG_MS = 24 * 3_600_000
 LARGEST_BILL_NANO = 10**15
 """A million yuan. More is nonsense from the wire and would not fit the columns either."""
@@ -276,7 +279,7 @@ def _check_record(inputs: _Inputs, basis: Basis, checks: list[Check]) -> list[Ca
         checks.append(arithmetic)
         if not arithmetic.ok:
             causes.append(Cause.ARITHMETIC)
-        if not inputs.readings_usable:
+        if not inputs.readings_usable or UNSEEN_FLAG in inputs.flags:
             inputs.flags.append("attribution_unchecked")
             return causes
         metered_dwh = _metered_energies(record, inputs.energies_dwh)

@@ -214,6 +214,13 @@ def test_without_readings_a_record_stands_on_its_arithmetic() -> None:
     assert rated.flags == ("attribution_unchecked",)
 
 
+def test_a_straight_line_proves_nothing_about_periods() -> None:
+    line = (READINGS[0], READINGS[-1])
+    rated = rate(ended(readings=line, flags=("start_unseen",)))
+    assert (rated.hq_fen, rated.causes) == (9137, ())
+    assert rated.flags == ("start_unseen", "attribution_unchecked")
+
+
 def test_broken_readings_are_flagged_and_not_used() -> None:
     rated = rate(ended(readings=tuple(reversed(READINGS))))
     assert (rated.hq_fen, rated.causes) == (9137, ())

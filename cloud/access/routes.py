@@ -1,0 +1,109 @@
+"""Tokens over HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from cloud.access import service
+from cloud.access.models import AccessToken
+from cloud.access.schemas import TokenChange, TokenCreate, TokenRead
+from cloud.core.db import SessionDep
+from cloud.core.deps import Admin, ClockDep, Reader
+from cloud.core.errors import error_responses
+from cloud.core.idempotency import IdempotencyDep
+from cloud.core.pagination import Page, PageDep, newest_first
+from cloud.stations import lookup
+from shared.contracts.events import Token
+from shared.contracts.words import TokenKind
+
+router = APIRouter(prefix="/api/v1/tokens", tags=["access"])
+
+
+@router.get("", operation_id="tokens_list")
+async def list_tokens(
+    session: SessionDep,
+    staff: Reader,
+    page: PageDep,
+    kind: TokenKind | None = None,
+    value: str = "",
+) -> Page[TokenRead]:
+    """List tokens, newest first."""
+    statement = select(AccessToken).where(AccessToken.operator_id == staff.operator_id)
+    if kind is not None:
+        statement = statement.where(AccessToken.kind == kind)
+    if value:
+        statement = statement.where(AccessToken.value == value)
+    rows, cursor = await newest_first(session, statement, page, id_column=col(AccessToken.id))
+    return Page(items=[await _read(session, row) for row in rows], next_cursor=cursor)
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="tokens_create",
+    responses=error_responses(service.InvalidTokenError, service.TokenExistsError),
+)
+async def create_token(
+    body: TokenCreate,
+    session: SessionDep,
+    staff: Admin,
+    clock: ClockDep,
+    idempotency: IdempotencyDep,
+) -> TokenRead:
+    """Make a token; the stations where it holds are sent their new list."""
+    now = clock.now()
+
+    async def create() -> TokenRead:
+        token = await service.create_token(
+            session,
+            operator_id=staff.operator_id,
+            station_ids=await _station_ids(session, staff.operator_id, body.station_nos),
+            now=now,
+            **body.model_dump(exclude={"station_nos"}),
+        )
+        return await _read(session, token)
+
+    return await idempotency.once(session, staff, TokenRead, create, now=now)
+
+
+@router.patch(
+    "/{token_id}",
+    operation_id="tokens_change",
+    responses=error_responses(service.TokenNotFoundError),
+)
+async def change_token(
+    token_id: UUID, body: TokenChange, session: SessionDep, staff: Admin, clock: ClockDep
+) -> TokenRead:
+    """Freeze, limit or move a token."""
+    station_ids = None
+    if body.station_nos is not None:
+        station_ids = await _station_ids(session, staff.operator_id, body.station_nos)
+    changes = body.model_dump(exclude={"station_nos"}, exclude_unset=True)
+    # Only the expiry may be taken away; an explicit null elsewhere means "leave it".
+    changes = {k: v for k, v in changes.items() if v is not None or k == "expires_at"}
+    token = await service.change_token(
+        session,
+        operator_id=staff.operator_id,
+        token_id=token_id,
+        station_ids=station_ids,
+        now=clock.now(),
+        **changes,
+    )
+    return await _read(session, token)
+
+
+async def _read(session: AsyncSession, token: AccessToken) -> TokenRead:
+    exposure_fen = await service.exposure_of(
+        session, operator_id=token.operator_id, token=Token(token.kind, token.value)
+    )
+    return TokenRead.of(token, await service.scope_of(session, token.id), exposure_fen)
+
+
+async def _station_ids(
+    session: AsyncSession, operator_id: UUID, station_nos: list[str]
+) -> list[UUID]:
+    return [(await lookup.station_by_no(session, operator_id, no)).id for no in station_nos]

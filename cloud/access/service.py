@@ -1,0 +1,280 @@
+"""What can be done with tokens. Functions take an open transaction and do not commit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, delete, func, select
+
+from cloud.access.models import AccessToken, Exposure, ListVersion, Scope
+from cloud.access.rules import SHAPES, Decision, decide, normalise
+from cloud.core.commands import enqueue_command
+from cloud.core.errors import BusinessError, NotFoundError
+from cloud.stations import lookup
+from shared.clock import to_ms
+from shared.contracts.commands import AccessEntry, PublishAccessList
+from shared.contracts.events import Token
+from shared.contracts.words import TokenKind
+from shared.ids import uuid7
+
+
+class TokenNotFoundError(NotFoundError):
+    """No such token."""
+
+    code = "token_not_found"
+
+
+class TokenExistsError(BusinessError):
+    """There is such a token already."""
+
+    code = "token_exists"
+
+
+class InvalidTokenError(BusinessError):
+    """A value that no such token can have."""
+
+    status = 400
+    code = "invalid_token"
+
+
+async def create_token(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    kind: TokenKind,
+    value: str,
+    station_ids: Collection[UUID] = (),
+    now: datetime,
+    publish: bool = True,
+    **fields: Any,
+) -> AccessToken:
+    """Make a token and tell the stations where it holds.
+
+    Args:
+        session: An open transaction.
+        operator_id: Whose.
+        kind: Card, VIN or account.
+        value: Physical card number (16 hex digits), VIN or account.
+        station_ids: Where it holds; none = everywhere.
+        now: HQ's time.
+        publish: False when many are made and the caller publishes once.
+        fields: The other columns: `limit_fen`, `expires_at`, `frozen` …
+
+    Raises:
+        InvalidTokenError: The value does not look like such a token.
+        TokenExistsError: There is one already.
+    """
+    value = normalise(kind, value)
+    if not SHAPES[kind].match(value):
+        raise InvalidTokenError(f"not a {kind} number: {value!r}", field="value")
+    if await find_token(session, operator_id=operator_id, token=Token(kind, value)) is not None:
+        raise TokenExistsError(f"there is a {kind} {value} already")
+    token = AccessToken(
+        id=uuid7(to_ms(now)),
+        operator_id=operator_id,
+        kind=kind,
+        value=value,
+        created_at=now,
+        updated_at=now,
+        **fields,
+    )
+    session.add(token)
+    await session.flush()
+    await _set_scope(session, token, station_ids)
+    if publish:
+        await publish_lists(session, operator_id=operator_id, now=now)
+    return token
+
+
+async def change_token(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    token_id: UUID,
+    station_ids: Collection[UUID] | None = None,
+    now: datetime,
+    **changes: Any,
+) -> AccessToken:
+    """Change a token's limit, expiry, freeze or scope, and tell the stations.
+
+    Raises:
+        TokenNotFoundError: No such token.
+    """
+    token = await token_by_id(session, operator_id=operator_id, token_id=token_id)
+    for name, value in changes.items():
+        setattr(token, name, value)
+    token.updated_at = now
+    session.add(token)
+    if station_ids is not None:
+        await _set_scope(session, token, station_ids)
+    await session.flush()
+    await publish_lists(session, operator_id=operator_id, now=now)
+    return token
+
+
+async def token_by_id(session: AsyncSession, *, operator_id: UUID, token_id: UUID) -> AccessToken:
+    """Return a token. Raises TokenNotFoundError."""
+    token = await session.get(AccessToken, token_id)
+    if token is None or token.operator_id != operator_id:
+        raise TokenNotFoundError(f"no token {token_id}")
+    return token
+
+
+async def find_token(
+    session: AsyncSession, *, operator_id: UUID, token: Token
+) -> AccessToken | None:
+    """Return a token by what a charge point says of it; a card also by its logical number."""
+    value = normalise(token.kind, token.value)
+    found: AccessToken | None = await session.scalar(
+        select(AccessToken).where(
+            AccessToken.operator_id == operator_id,
+            AccessToken.kind == token.kind,
+            AccessToken.value == value,
+        )
+    )
+    return found
+
+
+async def authorize(
+    session: AsyncSession, *, operator_id: UUID, station_id: UUID, token: Token, now: datetime
+) -> tuple[Decision, AccessToken | None]:
+    """Decide whether a token may charge at a station now, and for how much."""
+    found = await find_token(session, operator_id=operator_id, token=token)
+    scope = set() if found is None else await scope_of(session, found.id)
+    exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
+    decision = decide(
+        found,
+        kind=token.kind,
+        allowed_here=not scope or station_id in scope,
+        exposure_fen=exposure_fen,
+        now=now,
+    )
+    return decision, found
+
+
+async def exposure_of(session: AsyncSession, *, operator_id: UUID, token: Token) -> int:
+    """Return what a token's open and unsettled orders may still cost, in fen."""
+    total = await session.scalar(
+        select(func.sum(Exposure.amount_fen)).where(
+            Exposure.operator_id == operator_id,
+            Exposure.kind == token.kind,
+            Exposure.value == normalise(token.kind, token.value),
+        )
+    )
+    return int(total or 0)
+
+
+async def set_exposure(
+    session: AsyncSession, *, operator_id: UUID, order_id: UUID, token: Token, amount_fen: int
+) -> None:
+    """Note what an order may still cost its token; 0 once it is settled. Called by orders."""
+    if amount_fen <= 0:
+        await session.execute(delete(Exposure).where(col(Exposure.order_id) == order_id))
+        return
+    values = {
+        "kind": token.kind,
+        "value": normalise(token.kind, token.value),
+        "amount_fen": amount_fen,
+    }
+    await session.execute(
+        insert(Exposure)
+        .values(order_id=order_id, operator_id=operator_id, **values)
+        .on_conflict_do_update(index_elements=["order_id"], set_=values)
+    )
+
+
+async def scope_of(session: AsyncSession, token_id: UUID) -> set[UUID]:
+    """Return the stations of a token's scope; empty means all."""
+    return set(
+        (await session.scalars(select(Scope.station_id).where(Scope.token_id == token_id))).all()
+    )
+
+
+async def list_version(session: AsyncSession, station_id: UUID) -> int:
+    """Return the number of a station's current list, 0 if it has never had one."""
+    found = await session.get(ListVersion, station_id)
+    return 0 if found is None else found.version
+
+
+async def publish_lists(session: AsyncSession, *, operator_id: UUID, now: datetime) -> None:
+    """Give every station of an operator a new list."""
+    for station in await lookup.stations_of(session, operator_id):
+        version: int = (
+            await session.execute(
+                insert(ListVersion)
+                .values(station_id=station.id, operator_id=operator_id, version=1, published_at=now)
+                .on_conflict_do_update(
+                    index_elements=["station_id"],
+                    set_={"version": ListVersion.version + 1, "published_at": now},
+                )
+                .returning(col(ListVersion.version))
+            )
+        ).scalar_one()
+        await send_list(
+            session, operator_id=operator_id, station_id=station.id, now=now, version=version
+        )
+
+
+async def send_list(
+    session: AsyncSession, *, operator_id: UUID, station_id: UUID, version: int, now: datetime
+) -> None:
+    """Send a station its list; one that still waits is superseded."""
+    entries = await _entries(session, operator_id=operator_id, station_id=station_id)
+    await enqueue_command(
+        session,
+        station_id,
+        PublishAccessList(version=version, entries=entries),
+        expires_at=None,
+        now=now,
+        replace_kind=True,
+    )
+
+
+async def _entries(
+    session: AsyncSession, *, operator_id: UUID, station_id: UUID
+) -> tuple[AccessEntry, ...]:
+    scoped = select(Scope.token_id)
+    here = scoped.where(Scope.station_id == station_id)
+    tokens: Sequence[AccessToken] = (
+        await session.scalars(
+            select(AccessToken)
+            .where(
+                AccessToken.operator_id == operator_id,
+                sa.or_(col(AccessToken.id).in_(here), col(AccessToken.id).not_in(scoped)),
+            )
+            .order_by(col(AccessToken.id))
+        )
+    ).all()
+    rows = await session.execute(
+        select(Exposure.kind, Exposure.value, func.sum(Exposure.amount_fen))
+        .where(Exposure.operator_id == operator_id)
+        .group_by(col(Exposure.kind), col(Exposure.value))
+    )
+    exposures = {(kind, value): int(amount) for kind, value, amount in rows}
+    return tuple(
+        AccessEntry(
+            token=Token(token.kind, token.value),
+            frozen=token.frozen,
+            limit_fen=token.limit_fen,
+            exposure_fen=exposures.get((token.kind, token.value), 0),
+            expires_at=token.expires_at,
+            logical_card_no=token.logical_card_no,
+            password_md5=token.password_md5,
+        )
+        for token in tokens
+    )
+
+
+async def _set_scope(
+    session: AsyncSession, token: AccessToken, station_ids: Collection[UUID]
+) -> None:
+    await session.execute(delete(Scope).where(col(Scope.token_id) == token.id))
+    for station_id in sorted(set(station_ids)):
+        session.add(Scope(token_id=token.id, station_id=station_id, operator_id=token.operator_id))
+    await session.flush()

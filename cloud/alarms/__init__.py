@@ -1,0 +1,1 @@
+"""Alarms: what is wrong now, what was, and who saw it."""

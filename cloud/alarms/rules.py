@@ -1,0 +1,62 @@
+"""Alarm texts in the reader's language. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any
+
+from msgspec import Struct
+
+from shared.contracts.alarm_codes import CATALOGUE
+
+
+class Texts(Struct, frozen=True):
+    """What an alarm says, and what to do."""
+
+    title: str
+    advice: str
+
+
+class _Lenient(Formatter):
+    """Fills braces from params; what is not given stays visible as it is."""
+
+    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
+        """Return the value of a name, or the name in braces."""
+        del args
+        return kwargs.get(key, f"{{{key}}}")
+
+
+_formatter = _Lenient()
+
+
+def wants_chinese(accept_language: str) -> bool:
+    """Whether a reader prefers zh to en, by the first of both that Accept-Language names."""
+    ranked = []
+    for position, part in enumerate(accept_language.lower().split(",")):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            weight = 0.0
+        ranked.append((-weight, position, tag))
+    for _, _, tag in sorted(ranked):
+        if tag.startswith("zh"):
+            return True
+        if tag.startswith("en"):
+            return False
+    return False
+
+
+def texts_of(code: str, params: Mapping[str, str], *, chinese: bool) -> Texts:
+    """Return title and advice; an unknown code, of a newer station, is its own title."""
+    entry = CATALOGUE.get(code)
+    if entry is None:
+        return Texts(code, "")
+    title = entry.title_zh if chinese else entry.title_en
+    advice = entry.advice_zh if chinese else entry.advice_en
+    return Texts(_fill(title, params), _fill(advice, params))
+
+
+def _fill(text: str, params: Mapping[str, str]) -> str:
+    return _formatter.vformat(text, (), dict(params))

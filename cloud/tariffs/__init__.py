@@ -1,0 +1,1 @@
+"""Prices: versions of a station's tariff, and which charge point holds which."""
