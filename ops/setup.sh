@@ -70,10 +70,17 @@ make_venv() {
     "$uv" venv --quiet --no-project --clear --python "$python" .venv >&2
 }
 
-# A path file and a launcher instead of an editable install: no build step, nothing to fetch.
+# A path file, a launcher and the name instead of an editable install: nothing to build or fetch.
 install_voltwarden() {
-    local packages
+    local packages version info
     packages=$(.venv/bin/python -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -1)
+    rm -rf "$packages"/voltwarden-*.dist-info
+    info=voltwarden-$version.dist-info
+    mkdir "$packages/$info"
+    printf 'Metadata-Version: 2.1\nName: voltwarden\nVersion: %s\n' "$version" >"$packages/$info/METADATA"
+    printf 'ops/setup.sh\n' >"$packages/$info/INSTALLER"
+    printf '%s,,\n' voltwarden.pth "$info"/{METADATA,INSTALLER,RECORD} >"$packages/$info/RECORD"
     printf '%s\n' "$root" >"$packages/voltwarden.pth"
     cat >.venv/bin/vw.part <<'LAUNCHER'
 #!/bin/sh
