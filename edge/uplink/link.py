@@ -58,6 +58,7 @@ class LinkState:
     sent: int
     resent: int
     malformed: int
+    retained_ignored: int
     hq_offset_ms: int | None
 
 
@@ -137,6 +138,7 @@ class Link:
             sent=self._publisher.sent,
             resent=self._publisher.resent,
             malformed=self._downlink.counters.malformed,
+            retained_ignored=self._downlink.counters.retained,
             hq_offset_ms=self._publisher.hq_offset_ms,
         )
 

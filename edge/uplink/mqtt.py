@@ -89,8 +89,12 @@ class Connection:
         self._drop()
 
     def _drop(self) -> None:
-        # aiomqtt leaves the socket of a log-in that was not answered open, and read.
+        # aiomqtt leaves the socket of a log-in that was not answered open, and read; and the
+        # reason of a loss is for whoever was listening, which may be nobody.
         self._client._client._sock_close()  # noqa: SLF001 - see the module's purpose
+        lost = self._client._disconnected  # noqa: SLF001 - see the module's purpose
+        if lost.done() and not lost.cancelled():
+            lost.exception()
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1."""
@@ -118,7 +122,7 @@ class Connection:
             async for message in self._client.messages:
                 yield message
         except MqttError as error:
-            raise LinkLostError(str(error.__cause__ or error)) from error
+            raise LinkLostError(f"connection lost: {error.__cause__ or error}") from error
 
 
 class Sent:
