@@ -5,7 +5,6 @@ from __future__ import annotations
 from edge.devices.chargers import reports, wishes
 from edge.devices.chargers.ykc import messages
 from shared.contracts.words import RefusalReason
-
 from tests.component.gateway_support import (
     NUMBER,
     OTHER,

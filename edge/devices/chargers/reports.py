@@ -242,6 +242,18 @@ class BayLockReported(Report, frozen=True, gc=False):
     alarm: str
 
 
+class FrameSent(Report, frozen=True, gc=False):
+    """A frame that bills are proved with went out: 0x32, 0x34, 0x36, 0x40, 0xA2 or 0xA4.
+
+    `transaction_no` is "" for 0x36, which carries none; `connector_no` is 0 for 0x40.
+    """
+
+    connector_no: int
+    transaction_no: str
+    code: int
+    raw: bytes
+
+
 class WishSettled(Report, frozen=True, gc=False):
     """How a wish with an answer ended; `answer` is what the device said, as JSON."""
 
@@ -277,6 +289,7 @@ AnyReport = (
     | TariffNotHeld
     | ClockRead
     | BayLockReported
+    | FrameSent
     | WishSettled
     | Complained
 )

@@ -160,14 +160,14 @@ class YkcConnection:
 
     def committed(self, token: int, now: Moment) -> Received:
         """Confirm the record that `token` named (0x40, result 0): it is durable now."""
-        del now
         out = Received()
         pending = self._records.pop(token, None)
         if pending is not None:
             number, transaction_no, sequence = pending
             peer = self._peers.get(number)
             if peer is not None:
-                peer.write(out, messages.RecordConfirm(transaction_no, 0), sequence)
+                confirm = messages.RecordConfirm(transaction_no, 0)
+                peer.write_evidence(out, confirm, now, 0, transaction_no, sequence)
         return out
 
     def lost(self, reason: str, now: Moment) -> Received:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from edge.devices.chargers.protocol import Logged, Received
-from edge.devices.chargers.reports import Moment, WishSettled
+from edge.devices.chargers.reports import FrameSent, Moment, WishSettled
 from edge.devices.chargers.timing import Timing
 from edge.devices.chargers.wishes import HeldTariff
 from edge.devices.chargers.ykc.dialect import Dialect
@@ -164,6 +164,25 @@ class Peer:
         out.writes.append(raw)
         out.frames.append((self.number, Logged.OUT, raw))
         return raw
+
+    def write_evidence(
+        self,
+        out: Received,
+        message: Message,
+        now: Moment,
+        connector_no: int,
+        transaction_no: str,
+        sequence: bytes | None = None,
+    ) -> None:
+        """Add a frame of which a transaction keeps a copy.
+
+        Raises:
+            ValueError: A field does not fit the wire; nothing was added.
+        """
+        raw = self.write(out, message, sequence)
+        out.reports.append(
+            FrameSent(now, self.number, connector_no, transaction_no, message.KIND, raw)
+        )
 
     def ask(self, out: Received, exchange: Exchange, now: Moment) -> None:
         """Send a frame and await its answer; behind another one that has the same answer.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edge.devices.chargers import wishes
 from edge.devices.chargers.protocol import Received
-from edge.devices.chargers.reports import Moment
+from edge.devices.chargers.reports import FrameSent, Moment
 from edge.devices.chargers.ykc import messages, tariffs, translate
 from edge.devices.chargers.ykc.fields import Cp56Time
 from edge.devices.chargers.ykc.peer import Exchange, Make, Peer
@@ -52,7 +52,9 @@ def answer_start(
         answer = messages.ParallelStartRequestAnswer(*common, request.parallel_no)
     else:
         answer = messages.StartRequestAnswer(*common)
-    peer.write(out, answer, request.sequence)
+    peer.write_evidence(
+        out, answer, now, request.connector_no, wish.transaction_no, request.sequence
+    )
     del peer.requests[wish.request_no]
     if wish.accepted:
         peer.know_transaction(wish.transaction_no)
@@ -93,6 +95,10 @@ def start_remotely(
         peer.settle(out, wish.wish_no, now, Outcome.REJECTED, "busy")
         return
     peer.ask(out, exchange, now)
+    raw = out.writes[-1]
+    out.reports.append(
+        FrameSent(now, peer.number, wish.connector_no, wish.transaction_no, message.KIND, raw)
+    )
     peer.know_transaction(wish.transaction_no)
 
 
@@ -101,7 +107,8 @@ def stop_remotely(
 ) -> None:
     """0x36: always written at once; whoever repeats it decides when."""
     del zone
-    peer.write(out, messages.RemoteStop(peer.number, wish.connector_no))
+    stop = messages.RemoteStop(peer.number, wish.connector_no)
+    peer.write_evidence(out, stop, now, wish.connector_no, "")
     if not wish.wish_no:
         return
     answer = messages.RemoteStopAnswer.KIND

@@ -1,0 +1,298 @@
+"""The frame log: every raw frame in hex, one file for each charge point and local day.
+
+It is evidence, not a log: `frames/<number>/<date>.hex`, readable by the agent's user only. A line
+is `2026-11-22T14:03:22.123456+08:00 < 68…`: `<` came in, `>` went out, `!` was no frame. What has
+no number logged in is under `_unknown/`. A frame with a password is kept with the password's bytes
+zeroed and its checksum made anew; ` redacted` at the end of the line says so.
+
+`append` only keeps a reference; `flush`, called once a second in a thread, does the work. Nothing
+here raises into the caller: what fails is counted in `stats`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import zstandard
+
+from edge.frame_files import CLOSED, DAY_FILE, OPEN, day_paths, read_raw_lines, secure_folder
+from shared.contracts.events import FrameReference
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = "_unknown"
+RECORDS = "records.hex"
+REDACTED = b" redacted"
+_PENDING_MAX = 200_000
+_FILES_MAX = 128
+_LINES_READ_MAX = 20_000
+_FILE_MODE = 0o600
+
+RawFrames = Iterable[tuple[str, str, bytes]]
+
+
+class FrameLogStats(msgspec.Struct):
+    """What happened since the start. `dropped` frames found no room, `lost` no disk."""
+
+    written: int = 0
+    dropped: int = 0
+    lost: int = 0
+    write_errors: int = 0
+    redacted: int = 0
+    removed_files: int = 0
+
+
+class FrameLog:
+    """Writes and reads the frame log below `root`.
+
+    `append` belongs to the event loop; `flush`, `maintain`, `reference`, `read_lines` and `close`
+    block on the disk and may run in any thread, one at a time.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        zone: ZoneInfo,
+        *,
+        redact: Callable[[bytes], bytes | None] = lambda _: None,
+        is_record: Callable[[bytes], bool] = lambda _: False,
+        retention_days: int = 400,
+        size_max_bytes: int = 20_000_000_000,
+    ) -> None:
+        """Open nothing yet; folders are made when they are needed."""
+        self.stats = FrameLogStats()
+        self._root = root
+        self._zone = zone
+        self._redact = redact
+        self._is_record = is_record
+        self._retention_days = retention_days
+        self._size_max_bytes = size_max_bytes
+        self._pending: deque[tuple[datetime, RawFrames]] = deque()
+        self._files: OrderedDict[str, int] = OrderedDict()
+        self._second = ""
+        self._local: tuple[str, bytes, bytes] = ("", b"", b"")
+        self._lock = threading.Lock()
+
+    def append(self, frames: RawFrames, at: datetime) -> None:
+        """Keep frames, all of the moment `at` (aware), until the next flush."""
+        if len(self._pending) < _PENDING_MAX:
+            self._pending.append((at, frames))
+        else:
+            self.stats.dropped += 1
+
+    def flush(self) -> None:
+        """Write what has been appended. Transaction records are on the disk afterwards."""
+        with self._lock:
+            # The event loop goes on appending meanwhile.
+            pending = [self._pending.popleft() for _ in range(len(self._pending))]
+            if pending:
+                self._write(pending)
+
+    def close(self) -> None:
+        """Write what is left and close all files."""
+        self.flush()
+        with self._lock:
+            while self._files:
+                os.close(self._files.popitem()[1])
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def _write(self, pending: list[tuple[datetime, RawFrames]]) -> None:
+        lines: dict[str, list[bytes]] = {}
+        records: list[bytes] = []
+        for at, frames in pending:
+            date, second, offset = self._local_time(at)
+            micros = b"%06d" % at.microsecond
+            for number, direction, raw in frames:
+                mark = b""
+                if direction != "!" and (clean := self._redact(raw)) is not None:
+                    raw, mark = clean, REDACTED
+                    self.stats.redacted += 1
+                line = b"%b.%b%b %b %b%b\n" % (
+                    second,
+                    micros,
+                    offset,
+                    direction.encode(),
+                    raw.hex().encode(),
+                    mark,
+                )
+                lines.setdefault(f"{number or UNKNOWN}/{date}{OPEN}", []).append(line)
+                if number and direction == "<" and self._is_record(raw):
+                    records.append(line)
+        for name, parts in lines.items():
+            self._append_lines(name, parts, sync=False)
+        if records:
+            self._append_lines(RECORDS, records, sync=True)
+
+    def _local_time(self, at: datetime) -> tuple[str, bytes, bytes]:
+        """Return local date, time to the second and offset; many frames share a second."""
+        key = at.isoformat(timespec="seconds")
+        if key != self._second:
+            local = at.astimezone(self._zone).isoformat(timespec="seconds")
+            self._second = key
+            self._local = (local[:10], local[:19].encode(), local[19:].encode())
+        return self._local
+
+    def _append_lines(self, name: str, lines: list[bytes], *, sync: bool) -> None:
+        try:
+            descriptor = self._file(name)
+            data = memoryview(b"".join(lines))
+            while data:
+                data = data[os.write(descriptor, data) :]
+            if sync:
+                os.fsync(descriptor)
+        except OSError as error:
+            self.stats.write_errors += 1
+            self.stats.lost += len(lines)
+            if self.stats.write_errors & (self.stats.write_errors - 1) == 0:
+                # Once for 1, 2, 4, 8 … failures: a full disk fails every second.
+                logger.error(
+                    "frame log not written file=%s error=%s failures=%d",
+                    name,
+                    error,
+                    self.stats.write_errors,
+                )
+            if (stale := self._files.pop(name, None)) is not None:
+                os.close(stale)
+            return
+        self.stats.written += len(lines)
+
+    def _file(self, name: str) -> int:
+        """Return an open file to append to; the one that was used longest ago gives way."""
+        descriptor = self._files.get(name)
+        if descriptor is not None:
+            self._files.move_to_end(name)
+            return descriptor
+        path = self._root / name
+        secure_folder(self._root)
+        secure_folder(path.parent)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(path, flags, _FILE_MODE)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")  # a line that a power cut tore stays alone
+        self._files[name] = descriptor
+        if len(self._files) > _FILES_MAX:
+            os.close(self._files.popitem(last=False)[1])
+        return descriptor
+
+    # -- keeping house ---------------------------------------------------------------------
+
+    def maintain(self, now: datetime) -> None:
+        """Compress closed days, remove what is too old or too much. Call it hourly."""
+        today = now.astimezone(self._zone).date()
+        with self._lock:
+            for day, path in day_paths(self._root):
+                try:
+                    if (today - day).days > self._retention_days:
+                        self._remove(path)
+                    elif path.suffix == OPEN and day < today:
+                        self._compress(path)
+                except OSError as error:
+                    logger.error("frame log not kept in order file=%s error=%s", path, error)
+            self._shrink()
+
+    def _compress(self, path: Path) -> None:
+        name = path.relative_to(self._root).as_posix()
+        if (descriptor := self._files.pop(name, None)) is not None:
+            os.close(descriptor)
+        target = path.with_name(path.name + CLOSED)
+        making = path.with_name(path.name + ".part")
+        # A day that was closed already gets what came late (a clock set back) as a further frame.
+        before = target.read_bytes() if target.exists() else b""
+        descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
+        with path.open("rb") as source, os.fdopen(descriptor, "wb") as out:
+            out.write(before)
+            zstandard.ZstdCompressor(level=6).copy_stream(source, out)
+            out.flush()
+            os.fsync(out.fileno())
+        making.replace(target)
+        path.unlink()
+
+    def _shrink(self) -> None:
+        """Remove the oldest days until the rest is within the size."""
+        sized = [(day, path, path.stat().st_size) for day, path in day_paths(self._root)]
+        total = sum(size for _, _, size in sized)
+        for _, path, size in sorted(sized):
+            if total <= self._size_max_bytes:
+                return
+            self._remove(path)
+            total -= size
+
+    def _remove(self, path: Path) -> None:
+        name = path.relative_to(self._root).as_posix()
+        if (descriptor := self._files.pop(name, None)) is not None:
+            os.close(descriptor)
+        path.unlink(missing_ok=True)
+        self.stats.removed_files += 1
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def reference(
+        self, charge_point_no: str, since: datetime, until: datetime
+    ) -> tuple[FrameReference, ...]:
+        """Return where the frames of a number between two instants stand, a range a day."""
+        self.flush()
+        found = []
+        for day, path in day_paths(self._root, charge_point_no):
+            first_day = since.astimezone(self._zone).date()
+            last_day = until.astimezone(self._zone).date()
+            if first_day <= day <= last_day:
+                reference = self._range(charge_point_no, path, since, until)
+                if reference is not None:
+                    found.append(reference)
+        return tuple(found)
+
+    def _range(
+        self, charge_point_no: str, path: Path, since: datetime, until: datetime
+    ) -> FrameReference | None:
+        first = last = 0
+        held: list[bytes] = []
+        for line_no, line in enumerate(read_raw_lines(path), 1):
+            at = _time_of(line)
+            if at is not None and since <= at <= until:
+                first = first or line_no
+                last = line_no
+            if first:
+                held.append(line)
+        if not first:
+            return None
+        digest = hashlib.sha256(b"".join(held[: last - first + 1])).hexdigest()
+        # The open name, whatever the file is called by the time somebody asks.
+        file = f"{charge_point_no}/{path.name.removesuffix(CLOSED)}"
+        return FrameReference(file, first, last, digest)
+
+    def read_lines(self, file: str, first: int, last: int) -> bytes:
+        """Return lines first..last (from 1) of a file that a `FrameReference` names.
+
+        Raises:
+            ValueError: That is no file of the frame log, or more than 20,000 lines.
+            FileNotFoundError: The file is gone.
+        """
+        if DAY_FILE.fullmatch(file) is None:
+            raise ValueError(f"no file of the frame log: {file!r}")
+        if not 1 <= first <= last or last - first >= _LINES_READ_MAX:
+            raise ValueError(f"lines {first}..{last}: expected 1..{_LINES_READ_MAX} lines")
+        self.flush()
+        with self._lock:
+            path = self._root / file
+            if not path.exists():
+                path = path.with_name(path.name + CLOSED)
+            return b"".join(islice(read_raw_lines(path), first - 1, last))
+
+
+def _time_of(line: bytes) -> datetime | None:
+    try:
+        return datetime.fromisoformat(line[: line.index(b" ")].decode("ascii"))
+    except ValueError:
+        return None
