@@ -319,7 +319,7 @@ class ChargePoint:
 
     async def wait_for(
         self,
-        name: str,
+        name: str | tuple[str, ...],
         *,
         connector_no: int | None = None,
         transaction_no: str | None = None,

@@ -57,7 +57,7 @@ class EventLog:
 
     async def wait_for(
         self,
-        name: str,
+        name: str | tuple[str, ...],
         *,
         connector_no: int | None = None,
         transaction_no: str | None = None,
@@ -66,13 +66,17 @@ class EventLog:
     ) -> SimEvent:
         """Return the first event that matches, of those after index `since` or yet to come.
 
+        With several names any of them matches.
+
         Raises:
             TimeoutError: None came in time; the message has the last events.
         """
 
+        names = (name,) if isinstance(name, str) else name
+
         def matches(event: SimEvent) -> bool:
             return (
-                event.name == name
+                event.name in names
                 and event.index > since
                 and connector_no in (None, event.connector_no)
                 and transaction_no in (None, event.transaction_no)
@@ -88,4 +92,6 @@ class EventLog:
                 return await future
         except TimeoutError:
             seen = ", ".join(event.name for event in list(self.events)[-12:])
-            raise TimeoutError(f"no {name} within {timeout_s} s; last events: {seen}") from None
+            raise TimeoutError(
+                f"no {' or '.join(names)} within {timeout_s} s; last events: {seen}"
+            ) from None
