@@ -16,7 +16,6 @@ from cloud.core import metrics
 from cloud.core.commands import CHANNEL, CommandRow
 from cloud.ingest.inbox import is_transient
 from shared.clock import Clock
-from shared.contracts.topics import down_command
 from shared.contracts.words import Outcome
 
 logger = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ _ROWS_MAX = 100
 _LOOK_EVERY_S = 1.0
 
 Publish = Callable[[str, bytes], Awaitable[bool]]
-"""Sends a payload to a topic with QoS 1; False if there is no connection."""
+"""Sends a command to a station with QoS 1; False if there is no connection."""
 
 
 class CommandPublisher:
@@ -95,7 +94,7 @@ class CommandPublisher:
             row.settled_at, row.next_send_at = now, None
             row.outcome, row.reason = Outcome.EXPIRED, "no answer in time"
             return
-        if await self._publish(down_command(row.station_no), row.envelope()):
+        if await self._publish(row.station_no, row.envelope()):
             wait_s = _RESEND_S[min(row.sent, len(_RESEND_S) - 1)]
             row.sent += 1
             row.next_send_at = now + timedelta(seconds=wait_s * self._time_scale)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class BrokerAddress:
     port: int
     username: str | None = None
     password: str | None = None
+    tls_ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Link:
             await self.publish(down_ack(station_no), ack, qos=0)
 
     def _new_client(self) -> Client:
+        ca_file = self._address.tls_ca_file
         client = Client(
             self._address.host,
             self._address.port,
@@ -146,6 +149,7 @@ class Link:
             keepalive=60,
             timeout=10,
             max_inflight_messages=200,
+            tls_context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
         )
         client.pending_calls_threshold = 10_000
         return client

@@ -42,6 +42,7 @@ class Station(SQLModel, table=True):
     reported_access_version: int = 0
     reported_tariff_version_id: UUID | None = None
     online: bool = False
+    offline_alarm_id: UUID | None = None
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     agent_version: str = ""
     boot_id: UUID | None = None

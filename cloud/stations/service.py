@@ -242,17 +242,31 @@ def zone_of(station: Station) -> ZoneInfo:
     return ZoneInfo(station.time_zone)
 
 
-async def set_presence(
-    session: AsyncSession, *, station_id: UUID, online: bool, now: datetime
+async def mark_online(session: AsyncSession, *, station_id: UUID, now: datetime) -> UUID | None:
+    """Note that a station is heard of; returns the alarm that this ends, if there is one."""
+    row = (
+        await session.execute(
+            select(Station.offline_alarm_id, Station.online)
+            .where(Station.id == station_id)
+            .with_for_update()
+        )
+    ).one()
+    await session.execute(
+        update(Station)
+        .where(col(Station.id) == station_id)
+        .values(online=True, last_seen_at=now, offline_alarm_id=None)
+    )
+    return row.offline_alarm_id if not row.online else None
+
+
+async def mark_offline(
+    session: AsyncSession, *, station_id: UUID, alarm_id: UUID, now: datetime
 ) -> bool:
-    """Note whether a station is heard of; True if that is news."""
-    values: dict[str, object] = {"online": online}
-    if online:
-        values["last_seen_at"] = now
+    """Note that a station is not heard of; False if that was known. `now` is when it was last."""
     changed = await session.scalar(
         update(Station)
-        .where(col(Station.id) == station_id, col(Station.online).is_not(online))
-        .values(values)
+        .where(col(Station.id) == station_id, col(Station.online).is_(True))
+        .values(online=False, offline_alarm_id=alarm_id, last_seen_at=now)
         .returning(col(Station.id))
     )
     return changed is not None

@@ -30,9 +30,18 @@ class Partitions:
         self._known: set[int] = set()
 
     async def make_ahead(self) -> None:
-        """Make today's and the next days'. Run daily, and at the start."""
+        """Make today's and the next days', and the default. Run daily, and at the start."""
+        await self._make_default()
         today = self._clock.now_ms() // DAY_MS
         await self.ensure(range(today - 1, today + AHEAD_DAYS + 1))
+
+    async def _make_default(self) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {PARTITION_PREFIX}default"
+                " PARTITION OF telemetry_sample DEFAULT"
+            )
 
     async def ensure(self, days: Iterable[int]) -> None:
         """Make the partitions of these days (days since 1970, UTC) that can have one."""

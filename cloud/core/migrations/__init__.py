@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 import cloud
 
 _HERE = Path(__file__).parent
-_IN_CORE = ("cloud.core.audit", "cloud.core.commands")
+_IN_CORE = ("cloud.core.audit", "cloud.core.commands", "cloud.core.idempotency")
 
 
 def all_tables() -> MetaData:
@@ -45,7 +45,8 @@ def upgrade(url: str) -> None:
 
 def write_version(url: str, message: str) -> None:
     """Write a version file for what the models have and the database has not."""
-    command.revision(config(url), message, autogenerate=True)
+    number = f"{len(list(ScriptDirectory(str(_HERE)).walk_revisions())) + 1:04}"
+    command.revision(config(url), message, autogenerate=True, rev_id=number)
 
 
 def head() -> str:

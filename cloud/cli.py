@@ -1,0 +1,251 @@
+"""`vw hq …`: serve, work, migrate and what operators of HQ do by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from cloud import settings as settings_module
+from cloud.core.security import Role
+from cloud.settings import Settings
+from shared import logs
+from shared.errors import ConfigError, VoltwardenError
+
+app = typer.Typer(
+    name="hq",
+    help="Headquarters: serve the API, take in what stations report, look after the database.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_FAILED, _USAGE, _UNREACHABLE, _CONFLICT = 1, 2, 5, 6
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="HQ's TOML file.")]
+
+
+@app.command()
+def serve(config: ConfigOption) -> None:
+    """Serve the API until Ctrl-C. Exit 5: database or Redis do not answer."""
+    settings = _load(config)
+    _run(_serve(settings))
+
+
+@app.command()
+def work(config: ConfigOption) -> None:
+    """Take in what stations report and send commands, until Ctrl-C. Any number may run."""
+    from cloud.worker import run_worker
+
+    settings = _load(config)
+    _run(_until_told(run_worker(settings)))
+
+
+@app.command()
+def migrate(config: ConfigOption) -> None:
+    """Bring the database to this program's version. Safe to run again."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from cloud.core.migrations import head, upgrade
+
+    settings = _load(config)
+    try:
+        upgrade(settings.database.url)
+    except (OSError, SQLAlchemyError) as error:
+        _fail(
+            f"the database does not answer ({error}); start it, or `vw embedded up`", _UNREACHABLE
+        )
+    typer.echo(f"database is at version {head()}", err=True)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the API's description as JSON. Needs no server."""
+    sys.stdout.write(json.dumps(_description(), ensure_ascii=False, indent=2) + "\n")
+
+
+@app.command(name="create-admin")
+def create_admin(
+    config: ConfigOption,
+    username: Annotated[str, typer.Option(help="Log-in name.")] = "admin",
+    operator: Annotated[str, typer.Option(help="The company.")] = "Voltwarden",
+    role: Annotated[Role, typer.Option(help="What this person may do.")] = Role.ADMIN,
+    *,
+    password_stdin: Annotated[bool, typer.Option(help="Read the password from stdin.")] = False,
+) -> None:
+    """Make the first person who may log in, and the operator if there is none.
+
+    Exit 6: the name is taken.
+    """
+    settings = _load(config)
+    password = sys.stdin.readline().strip() if password_stdin else getpass.getpass()
+    _run(_create_admin(settings, username, operator, role, password))
+    typer.echo(f"{username} may log in", err=True)
+
+
+@app.command(name="create-station")
+def create_station(
+    config: ConfigOption,
+    station_no: Annotated[str, typer.Argument(help="Its short number.")],
+    name: Annotated[str, typer.Option(help="What people call it.")] = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone.")] = "Asia/Shanghai",
+    operator: Annotated[str, typer.Option(help="The company.")] = "Voltwarden",
+) -> None:
+    """Make a station; prints its secret and edge.toml as JSON, once. Exit 6: number taken."""
+    settings = _load(config)
+    made = _run(_create_station(settings, station_no, name or station_no, zone, operator))
+    sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
+
+
+async def _serve(settings: Settings) -> None:
+    import uvicorn
+
+    from cloud.app import open_app
+
+    async with open_app(settings) as api:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                api,
+                host=settings.web.host,
+                port=settings.web.port,
+                loop="none",
+                http="httptools",
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                # Streams never end by themselves.
+                timeout_graceful_shutdown=2,
+                server_header=False,
+            )
+        )
+        await server.serve()
+
+
+async def _until_told(work_: Coroutine[Any, Any, None]) -> None:
+    import signal
+
+    task = asyncio.create_task(work_)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _create_admin(
+    settings: Settings, username: str, operator: str, role: Role, password: str
+) -> None:
+    from cloud.core.connections import check_database, open_connections
+    from cloud.identity.service import create_staff
+    from cloud.stations.service import ensure_operator
+
+    now = settings.make_clock().now()
+    async with open_connections(
+        settings.database.url, settings.redis.url, pool_size=1, time_scale=1.0
+    ) as connections:
+        await check_database(connections.engine)
+        async with connections.sessions() as session, session.begin():
+            company = await ensure_operator(session, name=operator, now=now)
+            await create_staff(
+                session,
+                operator_id=company.id,
+                username=username,
+                password=password,
+                role=role,
+                now=now,
+            )
+
+
+async def _create_station(
+    settings: Settings, station_no: str, name: str, zone: str, operator: str
+) -> dict[str, str]:
+    from cloud.core.connections import check_database, open_connections
+    from cloud.stations import service
+    from cloud.stations.edge_config import PublicBroker, edge_toml
+
+    now = settings.make_clock().now()
+    broker = PublicBroker(
+        settings.broker.public_host or settings.broker.host,
+        settings.broker.port,
+        settings.broker.tls_ca_file is not None,
+    )
+    async with open_connections(
+        settings.database.url, settings.redis.url, pool_size=1, time_scale=1.0
+    ) as connections:
+        await check_database(connections.engine)
+        async with connections.sessions() as session, session.begin():
+            company = await service.ensure_operator(session, name=operator, now=now)
+            station, secret = await service.create_station(
+                session,
+                operator_id=company.id,
+                station_no=station_no,
+                name_zh=name,
+                name_en=name,
+                time_zone=zone,
+                now=now,
+            )
+            text = edge_toml(station, broker=broker)
+    return {"station_no": station_no, "secret": secret, "edge_toml": text}
+
+
+def _description() -> dict[str, Any]:
+    from datetime import timedelta
+
+    from cloud.app import WebParts, create_app
+    from cloud.core.connections import Connections, open_redis
+    from cloud.core.db import create_engine, create_sessions
+    from cloud.stations.edge_config import PublicBroker
+    from shared.clock import SystemClock
+
+    # Nothing is contacted: neither engine nor client connects before its first use.
+    engine = create_engine("postgresql+asyncpg://nowhere/none")
+    redis = open_redis("redis://127.0.0.1:1/0")
+    parts = WebParts(
+        connections=Connections(engine, create_sessions(engine), redis, redis),
+        clock=SystemClock(),
+        token_secret="x" * 32,
+        token_lifetime=timedelta(hours=1),
+        logins_per_minute=1,
+        public_broker=PublicBroker("127.0.0.1", 1883, tls=False),
+    )
+    return create_app(parts).openapi()
+
+
+def _load(path: Path) -> Settings:
+    try:
+        settings = settings_module.load(path)
+    except ConfigError as error:
+        _fail(str(error), _USAGE)
+    logs.set_up(level=settings.log.level)
+    return settings
+
+
+def _run(work_: Coroutine[Any, Any, Any]) -> Any:
+    import uvloop
+
+    from cloud.core.connections import UnreachableError
+    from cloud.core.errors import BusinessError
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work_)
+    except UnreachableError as error:
+        _fail(str(error), _UNREACHABLE)
+    except ConfigError as error:
+        _fail(str(error), _USAGE)
+    except BusinessError as error:
+        _fail(str(error), _CONFLICT if error.status == 409 else _FAILED)
+    except VoltwardenError as error:
+        _fail(str(error), _FAILED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"vw hq: {message}", err=True)
+    raise typer.Exit(code)

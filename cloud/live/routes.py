@@ -1,0 +1,156 @@
+"""What is going on now, once or as a stream of server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.responses import Response
+
+from cloud.core.commands import enqueue_command
+from cloud.core.db import SessionDep, Sessions
+from cloud.core.deps import Reader, RedisDep
+from cloud.core.errors import NotFoundError, UnavailableError, error_responses
+from cloud.core.json import FastJson
+from cloud.live.store import latest_key, live_key, stream_key
+from cloud.stations import lookup
+from shared.clock import Clock
+from shared.contracts.commands import Watch
+
+router = APIRouter(prefix="/api/v1/live", tags=["live"])
+
+HEARTBEAT_S = 15
+LEASE_S = 60
+VIEWERS_MAX = 500
+_STREAM_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
+
+
+@router.get(
+    "/stations/{station_no}",
+    operation_id="live_read",
+    responses=error_responses(NotFoundError),
+)
+async def read_live(
+    station_no: str, staff: Reader, session: SessionDep, redis: RedisDep
+) -> Response:
+    """Show each connector: what it does, from the database; its latest values, from Redis.
+
+    `values_at_ms` says how old values are. Without Redis they are missing, nothing else.
+    """
+    station = await lookup.station_by_no(session, staff.operator_id, station_no)
+    values = await _read_values(redis, station_no)
+    connectors = [
+        {
+            **values.get(f"{row.charge_point_no}:{row.connector_no}", {}),
+            "charge_point_no": row.charge_point_no,
+            "connector_no": row.connector_no,
+            "status": row.status,
+            "plugged_in": row.plugged_in,
+            "transaction_id": row.transaction_id,
+            "last_change_at": row.last_change_at,
+        }
+        for row in await lookup.connectors(session, station.id)
+    ]
+    return FastJson({"station_no": station_no, "online": station.online, "connectors": connectors})
+
+
+@router.get(
+    "/stream",
+    operation_id="live_stream",
+    responses=error_responses(NotFoundError, UnavailableError),
+    response_class=StreamingResponse,
+)
+async def stream_live(
+    request: Request,
+    staff: Reader,
+    station: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{1,32}$")],
+    last_event_id: Annotated[str | None, Header(pattern=_STREAM_ID)] = None,
+) -> StreamingResponse:
+    """Send updates of a station as they come; a comment every 15 s keeps the line open.
+
+    After a break, `Last-Event-ID` gives what was missed, as far as the ring of 256 reaches.
+    """
+    sessions: Sessions = request.app.state.sessions
+    async with sessions() as session:
+        found = await lookup.station_by_no(session, staff.operator_id, station)
+    if request.app.state.viewers >= VIEWERS_MAX:
+        raise UnavailableError("too many viewers", retry_after_s=10)
+    events = _events(request, found.id, station, last_event_id)
+    return StreamingResponse(
+        events,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(
+    request: Request, station_id: UUID, station_no: str, last_id: str | None
+) -> AsyncIterator[bytes]:
+    state = request.app.state
+    redis: Redis = state.stream_redis
+    state.viewers += 1
+    try:
+        yield b": open\nretry: 2000\n\n"
+        position = last_id or await _newest_id(redis, station_no)
+        while True:
+            await _renew_watch(redis, state.sessions, state.clock, station_id, station_no)
+            found: Any = await redis.xread(
+                {stream_key(station_no): position}, block=HEARTBEAT_S * 1000, count=64
+            )
+            if not found:
+                yield b": beat\n\n"
+            for _, entries in found:
+                for entry_id, fields in entries:
+                    position = entry_id.decode()
+                    yield b"id: %b\nevent: live\ndata: %b\n\n" % (entry_id, fields[b"d"])
+    except RedisError:
+        # The browser connects again by itself, with the last id it saw.
+        yield b": redis is away\n\n"
+    finally:
+        state.viewers -= 1
+
+
+async def _newest_id(redis: Redis, station_no: str) -> str:
+    entries: Any = await redis.xrevrange(stream_key(station_no), count=1)
+    return entries[0][0].decode() if entries else "0-0"
+
+
+async def _renew_watch(
+    redis: Redis, sessions: Sessions, clock: Clock, station_id: UUID, station_no: str
+) -> None:
+    # One viewer of many renews, well before the lease ends.
+    if await redis.set(f"vw:watch:{station_no}", 1, ex=LEASE_S // 2, nx=True):
+        now = clock.now()
+        async with sessions() as session, session.begin():
+            await enqueue_command(
+                session,
+                station_id,
+                Watch(lease_s=LEASE_S),
+                expires_at=now + timedelta(seconds=LEASE_S // 2),
+                now=now,
+                replace_kind=True,
+            )
+
+
+async def _read_values(redis: Redis, station_no: str) -> dict[str, dict[str, Any]]:
+    try:
+        latest: Any = await redis.hgetall(latest_key(station_no))
+        live: Any = await redis.hgetall(live_key(station_no))
+    except (RedisError, OSError):
+        return {}
+    values: dict[str, dict[str, Any]] = {}
+    for source in (latest, live):
+        for name, data in source.items():
+            read = orjson.loads(data)
+            read["values_at_ms"] = read.pop("at_ms")
+            known = values.get(name.decode(), {"values_at_ms": 0})
+            older, newer = sorted((known, read), key=lambda each: int(each["values_at_ms"]))
+            values[name.decode()] = {**older, **newer}
+    return values

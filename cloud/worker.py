@@ -1,0 +1,214 @@
+"""COMPOSITION ROOT of the ingest worker: batches in, commands out, presence, periodic jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import asyncpg
+from prometheus_client import start_http_server
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import select
+
+from cloud.core.connections import Connections, check_database, open_connections
+from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
+from cloud.ingest.events import EventWriter, context_of, dispatch, report_parked
+from cloud.ingest.handlers import Handler, Ingested, merge
+from cloud.ingest.inbox import is_transient
+from cloud.ingest.jobs import purge_commands, purge_inbox
+from cloud.ingest.publisher import CommandPublisher, listen
+from cloud.ingest.receiver import BrokerAddress, Link, Sinks
+from cloud.live.handlers import make_handlers
+from cloud.live.presence import Presence
+from cloud.live.store import LiveStore
+from cloud.settings import Settings
+from cloud.slices import handler_tables
+from cloud.stations.models import Station
+from cloud.stations.service import zone_of
+from cloud.telemetry.partitions import Partitions
+from cloud.telemetry.writer import TelemetryWriter
+from shared.clock import Clock
+from shared.contracts.events import Event
+from shared.contracts.topics import Lane, down_command
+
+logger = logging.getLogger(__name__)
+
+_POOL_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that is done again and again; `every_s` is real time."""
+
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+
+class Worker:
+    """One ingest worker; any number of them may run beside each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        connections: Connections,
+        pool: Pool,
+    ) -> None:
+        self._settings = settings
+        self._sessions = connections.sessions
+        self.live = LiveStore(connections.redis)
+        self._handlers: dict[type[Event], tuple[Handler, ...]] = merge(
+            *handler_tables(), make_handlers(self.live)
+        )
+        self._partitions = Partitions(pool, clock)
+        self.events = EventWriter(
+            sessions=self._sessions,
+            handlers=self._handlers,
+            committed=self._acknowledge,
+        )
+        self.telemetry = TelemetryWriter(
+            pool=pool,
+            partitions=self._partitions,
+            committed=self._acknowledge,
+            on_parked=self._on_parked,
+            on_latest=self.live.on_latest,
+            clock=clock,
+            linger_s=settings.worker.telemetry_linger_ms / 1000,
+        )
+        self.presence = Presence(
+            redis=connections.redis,
+            sessions=self._sessions,
+            dispatch=self._dispatch,
+            link_up_since=lambda: self.link.up_since_s,
+            clock=clock,
+            silence_s=settings.worker.presence_s,
+            sweep_s=settings.worker.sweep_s,
+        )
+        self.link = Link(
+            address=_broker_address(settings),
+            directory=Directory(self._find_station, clock),
+            streams=StreamIds(pool),
+            sinks=self._sinks(),
+            clock=clock,
+            client_id=settings.worker.name or _own_name(),
+        )
+        self.publisher = CommandPublisher(
+            sessions=self._sessions,
+            publish=self._publish_command,
+            connected=self.link.connected,
+            clock=clock,
+            time_scale=settings.time_scale,
+        )
+        self.jobs = (
+            Job("partitions", 600.0, self._partitions.make_ahead),
+            Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
+            Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._partitions.make_ahead()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.events.run())
+            tasks.create_task(self.telemetry.run())
+            tasks.create_task(self.live.run())
+            tasks.create_task(self.presence.run())
+            tasks.create_task(self.publisher.run())
+            tasks.create_task(listen(self._settings.database.raw_url, self.publisher.wake))
+            for job in self.jobs:
+                tasks.create_task(_repeat(job))
+            tasks.create_task(self.link.run())
+
+    def _sinks(self) -> Sinks:
+        return Sinks(
+            batches={
+                Lane.ALARM: self.events.offer,
+                Lane.BILL: self.events.offer,
+                Lane.STATE: self.events.offer,
+                Lane.TELEMETRY: self.telemetry.offer,
+            },
+            on_live=self.live.on_live,
+            on_status=self.presence.on_status,
+            on_heard=self.presence.heard,
+        )
+
+    async def _acknowledge(self, batches: Sequence[Batch]) -> None:
+        await self.link.acknowledge(batches)
+
+    async def _publish_command(self, station_no: str, payload: bytes) -> bool:
+        return await self.link.publish(down_command(station_no), payload, qos=1)
+
+    async def _dispatch(self, session: AsyncSession, context: Ingested, event: Event) -> None:
+        await dispatch(self._handlers, session, context, event)
+
+    async def _on_parked(self, batch: Batch) -> None:
+        async with self._sessions() as session, session.begin():
+            await report_parked(self._handlers, session, context_of(batch), batch)
+
+    async def _find_station(self, station_no: str) -> KnownStation | None:
+        async with self._sessions() as session:
+            found = await session.scalar(select(Station).where(Station.station_no == station_no))
+        if found is None:
+            return None
+        return KnownStation(found.operator_id, found.id, found.station_no, zone_of(found))
+
+
+async def run_worker(settings: Settings) -> None:
+    """Open everything, work until cancelled, close everything.
+
+    Raises:
+        UnreachableError: The database does not answer or is of another version.
+    """
+    clock = settings.make_clock()
+    async with AsyncExitStack() as stack:
+        connections = await stack.enter_async_context(
+            open_connections(
+                settings.database.url,
+                settings.redis.url,
+                pool_size=settings.database.pool_size,
+                time_scale=settings.time_scale,
+            )
+        )
+        await check_database(connections.engine)
+        pool = await stack.enter_async_context(
+            asyncpg.create_pool(settings.database.raw_url, min_size=1, max_size=_POOL_MAX)
+        )
+        if settings.worker.metrics_port:
+            start_http_server(settings.worker.metrics_port, addr="127.0.0.1")
+        worker = Worker(settings, clock=clock, connections=connections, pool=pool)
+        logger.info("worker runs")
+        await worker.run()
+
+
+async def _repeat(job: Job) -> None:
+    while True:
+        try:
+            await job.do()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            logger.warning("job is put off job=%s error=%r", job.name, error)
+        await asyncio.sleep(job.every_s)
+
+
+def _broker_address(settings: Settings) -> BrokerAddress:
+    broker = settings.broker
+    return BrokerAddress(
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
+        password=broker.read_password(),
+        tls_ca_file=str(broker.tls_ca_file) if broker.tls_ca_file else None,
+    )
+
+
+def _own_name() -> str:
+    return f"vw-hq-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
