@@ -110,7 +110,12 @@ _decoder = msgpack.Decoder(tuple[Block, ...])
 
 
 def pack_samples(samples: Iterable[Sample]) -> bytes:
-    """Return samples as the compressed body of a telemetry batch."""
+    """Return samples as the compressed body of a telemetry batch.
+
+    Raises:
+        OverflowError: Neighbouring values differ by more than 63 bits; none of a device do.
+        ValueError: A sample has not as many values as its kind.
+    """
     by_kind: dict[SampleKind, list[Sample]] = {}
     for sample in samples:
         by_kind.setdefault(sample[0], []).append(sample)
@@ -194,7 +199,9 @@ def _check_block(block: Block) -> None:
 def _make_column(values: Sequence[int]) -> Column:
     differences = [values[0], *map(sub, values[1:], values)]
     bits = max(max(differences).bit_length(), (-min(differences)).bit_length())
-    typecode = next(code for code, limit in _TYPECODES if bits <= limit)
+    typecode = next((code for code, limit in _TYPECODES if bits <= limit), None)
+    if typecode is None:
+        raise OverflowError(f"neighbouring values differ by {bits} bits, at most 63")
     packed = array(typecode, differences)
     if sys.byteorder == "big":
         packed.byteswap()
