@@ -81,7 +81,9 @@ class TelemetryStore:
         self.recovered = f"{aside.name}: {reason}"
 
     def _try_open(self) -> None:
-        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(
+            self._path, timeout=1.0, isolation_level=None, check_same_thread=False
+        )
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:

@@ -1,0 +1,309 @@
+"""The journal on a real disk: crashes at the worst moments, disks that fail, files that break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from edge.failpoints import EXIT_CODE, FAILPOINTS, Failpoints
+from edge.journal import Batch, Journal, Put
+from edge.telemetry import Telemetry
+from shared.clock import SystemClock
+from shared.contracts.envelope import PACKED_MAX, VERSION, Uplink, encode, unpack_events
+from shared.contracts.events import ChargePointLost, CommandSettled
+from shared.contracts.topics import Lane
+from shared.contracts.words import Outcome
+from shared.errors import ConfigError
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+# Appends facts for ever, one group a turn, and prints each number once it is told "done"; has
+# batches acknowledged now and then; samples and seals telemetry beside it.
+WRITER = """
+import asyncio, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from edge.journal import Journal, Put
+from edge.telemetry import Telemetry, TelemetrySettings
+from shared.clock import SystemClock
+from shared.contracts.events import ChargePointLost
+from shared.contracts.telemetry import COLUMNS, Sample
+from shared.contracts.topics import Lane
+from shared.contracts.words import SampleKind
+
+async def main(folder):
+    clock = SystemClock()
+    journal = Journal.open(folder / "station.db", clock)
+    telemetry = Telemetry.open(folder / "telemetry.db", clock,
+                               settings=TelemetrySettings(window_s=0.0, records_min=1))
+    values = (1,) * len(COLUMNS[SampleKind.METER])
+    number = 0
+    while True:
+        for _ in range(5):
+            fact = ChargePointLost(occurred_at=datetime.now(UTC), charge_point_no=str(number),
+                                   reason="r")
+            def done(ok, number=number):
+                assert ok
+                sys.stdout.write(f"{number}\\n")
+                sys.stdout.flush()
+            journal.append([fact], [Put("counter", "last", str(number).encode())], done)
+            number += 1
+        telemetry.add(Sample(SampleKind.METER, "1", 1, None, number, values))
+        await journal.commit([])
+        await telemetry.flushed()
+        head = journal.head(Lane.STATE)
+        if number % 50 == 0 and head is not None:
+            sys.stdout.write(f"ack {head.seq} {head.count}\\n")
+            sys.stdout.flush()
+            journal.acknowledge(Lane.STATE, [head.seq])
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def fact(number: int, reason: str = "r") -> ChargePointLost:
+    return ChargePointLost(occurred_at=NOW, charge_point_no=str(number), reason=reason)
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path, **options: int) -> AsyncIterator[Journal]:
+    journal = Journal.open(path, SystemClock(), **options)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def numbers_in(batch: Batch) -> list[int]:
+    events = unpack_events(batch.body)
+    return [int(event.charge_point_no) for event in events if isinstance(event, ChargePointLost)]
+
+
+async def drain(journal: Journal) -> list[int]:
+    """Take all facts of the state lane, as HQ would; return their numbers in order."""
+    numbers: list[int] = []
+    while (head := journal.head(Lane.STATE)) is not None:
+        numbers += numbers_in(head)
+        journal.acknowledge(Lane.STATE, [head.seq])
+        assert await journal.commit([])
+    return numbers
+
+
+def run_writer(folder: Path, failpoint: str, kill_after_lines: int) -> tuple[int, list[str]]:
+    """Run the writer until it dies, by its failpoint or by `kill -9`; return what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"VW_ENV": "test", "VW_FAILPOINT": failpoint},
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        if line.endswith("\n"):
+            lines.append(line.strip())
+        if len(lines) == kill_after_lines:
+            os.kill(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    return process.wait(), lines
+
+
+async def check_survivors(folder: Path, lines: list[str]) -> None:
+    """All that was promised is there, in order, once; an acknowledged batch may be gone."""
+    promised = [int(line) for line in lines if not line.startswith("ack")]
+    given_away = sum(int(line.split()[2]) for line in lines if line.startswith("ack"))
+    async with opened(folder / "station.db") as journal:
+        assert journal.recovered is None
+        assert not journal.clean
+        last = int(journal.load("counter")["last"])
+        held = await drain(journal)
+    assert held == list(range(held[0], last + 1))
+    assert last >= promised[-1]
+    # The last acknowledgement may or may not have reached the disk.
+    assert 0 <= held[0] <= given_away
+
+
+@pytest.mark.parametrize("lines", [7, 60, 333])
+async def test_kill_9_keeps_what_was_promised(tmp_path: Path, lines: int) -> None:
+    code, printed = await asyncio.to_thread(run_writer, tmp_path, "", lines)
+    assert code == -signal.SIGKILL
+    await check_survivors(tmp_path, printed)
+
+
+@pytest.mark.parametrize("name", sorted(FAILPOINTS))
+async def test_death_at_each_failpoint_keeps_what_was_promised(tmp_path: Path, name: str) -> None:
+    code, printed = await asyncio.to_thread(run_writer, tmp_path, f"{name}:exit:3", 0)
+    assert code == EXIT_CODE, "the failpoint was never hit"
+    await check_survivors(tmp_path, printed)
+    telemetry = Telemetry.open(tmp_path / "telemetry.db", SystemClock())
+    assert telemetry.recovered is None
+    await telemetry.close()
+
+
+def test_failpoints_work_in_tests_only() -> None:
+    armed = {"VW_FAILPOINT": "journal.before_commit:error"}
+    Failpoints.from_environment(armed).hit("journal.before_commit")
+    with pytest.raises(OSError, match="failpoint"):
+        Failpoints.from_environment(armed | {"VW_ENV": "test"}).hit("journal.before_commit")
+    with pytest.raises(ConfigError):
+        Failpoints.from_environment({"VW_ENV": "test", "VW_FAILPOINT": "nowhere:exit"})
+
+
+@pytest.mark.parametrize("name", ["before_commit", "after_commit_before_done"])
+async def test_failed_commit_is_told_and_written_later_exactly_once(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VW_ENV", "test")
+    monkeypatch.setenv("VW_FAILPOINT", f"journal.{name}:error:2")
+    async with opened(tmp_path / "station.db") as journal:
+        troubles: list[str | None] = []
+        journal.on_trouble(lambda: troubles.append(journal.failed))
+        assert await journal.commit([fact(0)])
+        assert not await journal.commit([fact(1)], [Put("k", "a", b"1")])
+        assert journal.failed is not None
+        assert await journal.commit([fact(2)])
+        assert journal.failed is None
+        assert [trouble is None for trouble in troubles] == [False, True]
+        assert await drain(journal) == [0, 1, 2]
+        assert journal.pending_bytes == 0
+    async with opened(tmp_path / "station.db") as journal:
+        assert journal.load("k") == {"a": b"1"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small disk needs root; the failpoints stand in for it")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_full_disk_refuses_promises_and_recovers(small_disk: Path) -> None:
+    async with opened(small_disk / "station.db") as journal:
+        written = 0
+        while await journal.commit([fact(written, secrets.token_hex(20_000))]):
+            written += 1
+        assert written > 3
+        assert "full" in (journal.failed or "")
+        assert not await journal.commit([fact(written + 1)])
+        assert journal.pending_bytes > 40_000
+        remount = ["mount", "-o", "remount,size=8m", str(small_disk)]
+        await asyncio.to_thread(subprocess.run, remount, check=True)
+        assert await journal.commit([fact(written + 2)])
+        assert journal.failed is None
+        assert await drain(journal) == list(range(written + 3))
+
+
+async def test_calls_are_refused_when_too_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "station.db", pending_max=2_000) as journal:
+        commits = [journal.commit([fact(n)]) for n in range(20)]
+        told = await asyncio.gather(*commits)
+        kept = told.count(True)
+        assert 0 < kept < 20
+        assert journal.refused == 20 - kept
+        # What was refused is not written; what was taken is.
+        assert await drain(journal) == [n for n, ok in enumerate(told) if ok]
+        assert await journal.commit([fact(99)])
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "zeroed page", "other database"])
+async def test_broken_file_is_moved_aside(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "station.db"
+    async with opened(path) as journal:
+        before = journal.epoch
+        for n in range(200):
+            journal.append([fact(n, "x" * 200)], [Put("k", str(n), b"x" * 300)])
+    data = bytearray(path.read_bytes())
+    if damage == "garbage":
+        data[:4096] = secrets.token_bytes(4096)
+    elif damage == "zeroed page":
+        data[4096 * 5 : 4096 * 6] = bytes(4096)
+    elif damage == "empty":
+        data.clear()
+    path.write_bytes(data)
+    if damage == "other database":
+        path.unlink()
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE t (x)")
+            other.execute("PRAGMA user_version = 77")
+    async with opened(path) as journal:
+        assert journal.recovered is not None
+        moved, _, _ = journal.recovered.partition(":")
+        assert moved.startswith("station.db.broken-20")
+        assert not journal.clean
+        assert journal.epoch != before
+        assert journal.load("k") == {}
+        assert await journal.commit([fact(1)])
+    aside = path.with_name(moved)
+    assert aside.exists()  # noqa: ASYNC240 - a small file
+    async with opened(path) as journal:
+        assert journal.recovered is None
+        assert journal.clean
+
+
+async def test_damaged_entries_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "station.db"
+    async with opened(path) as journal:
+        await journal.commit([fact(0)])
+        await journal.commit([fact(1), fact(2)], [Put("k", "a", b"good"), Put("k", "b", b"good")])
+    with contextlib.closing(sqlite3.connect(path)) as flipped, flipped:
+        flipped.execute("UPDATE state SET blob = x'00' WHERE key = 'b'")
+        flipped.execute("UPDATE event SET payload = x'c1' WHERE id = 1")
+    async with opened(path) as journal:
+        assert journal.load("k") == {"a": b"good"}
+        assert journal.damaged == 1
+        assert await drain(journal) == [0, 2]
+        assert journal.parked == 1
+
+
+async def test_fact_too_large_for_a_batch_does_not_block_its_lane(tmp_path: Path) -> None:
+    answer = secrets.token_bytes(PACKED_MAX)
+    huge = CommandSettled(occurred_at=NOW, command_id=uuid4(), outcome=Outcome.DONE, answer=answer)
+    async with opened(tmp_path / "station.db") as journal:
+        await journal.commit([fact(0), huge, fact(1)])
+        assert await drain(journal) == [0, 1]
+        assert journal.parked == 1
+        assert journal.unacknowledged[Lane.STATE] == 0
+
+
+async def test_batches_fit_the_wire(tmp_path: Path) -> None:
+    async with opened(tmp_path / "station.db") as journal:
+        facts = [fact(n, secrets.token_urlsafe(30_000)) for n in range(60)]
+        await journal.commit(facts)
+        numbers: list[int] = []
+        batches = 0
+        while (head := journal.head(Lane.STATE)) is not None:
+            uplink = Uplink(
+                VERSION, "S" * 32, head.epoch, head.lane, head.seq, 2**45, head.count, head.body
+            )
+            assert len(encode(uplink)) <= PACKED_MAX
+            numbers += numbers_in(head)
+            journal.acknowledge(Lane.STATE, [head.seq])
+            await journal.commit([])
+            batches += 1
+        assert numbers == list(range(60))
+        assert batches < 30
+
+
+async def test_unencodable_fact_is_the_callers_error(tmp_path: Path) -> None:
+    async with opened(tmp_path / "station.db") as journal:
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            journal.append([fact(0, object())])  # type: ignore[arg-type]
+        assert await journal.commit([fact(1)])
