@@ -17,7 +17,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN = "_unknown"
 RECORDS = "records.hex"
-REDACTED = b" redacted"
+REDACTED = " redacted"
 _PENDING_MAX = 200_000
 _FILES_MAX = 128
 _LINES_READ_MAX = 20_000
@@ -80,7 +80,7 @@ class FrameLog:
         self._pending: deque[tuple[datetime, RawFrames]] = deque()
         self._files: OrderedDict[str, int] = OrderedDict()
         self._second = ""
-        self._local: tuple[str, bytes, bytes] = ("", b"", b"")
+        self._local: tuple[str, str, str] = ("", "", "")
         self._lock = threading.Lock()
 
     def append(self, frames: RawFrames, at: datetime) -> None:
@@ -108,25 +108,22 @@ class FrameLog:
     # -- writing ---------------------------------------------------------------------------
 
     def _write(self, pending: list[tuple[datetime, RawFrames]]) -> None:
-        lines: dict[str, list[bytes]] = {}
-        records: list[bytes] = []
+        lines: dict[str, list[str]] = {}
+        records: list[str] = []
         for at, frames in pending:
-            date, second, offset = self._local_time(at)
-            micros = b"%06d" % at.microsecond
+            date_, second, offset = self._local_time(at)
+            time = f"{second}.{at.microsecond:06d}{offset}"
             for number, direction, raw in frames:
-                mark = b""
+                mark = ""
                 if direction != "!" and (clean := self._redact(raw)) is not None:
                     raw, mark = clean, REDACTED
                     self.stats.redacted += 1
-                line = b"%b.%b%b %b %b%b\n" % (
-                    second,
-                    micros,
-                    offset,
-                    direction.encode(),
-                    raw.hex().encode(),
-                    mark,
-                )
-                lines.setdefault(f"{number or UNKNOWN}/{date}{OPEN}", []).append(line)
+                line = f"{time} {direction} {raw.hex()}{mark}\n"
+                name = f"{number or UNKNOWN}/{date_}{OPEN}"
+                if name in lines:
+                    lines[name].append(line)
+                else:
+                    lines[name] = [line]
                 if number and direction == "<" and self._is_record(raw):
                     records.append(line)
         for name, parts in lines.items():
@@ -134,19 +131,19 @@ class FrameLog:
         if records:
             self._append_lines(RECORDS, records, sync=True)
 
-    def _local_time(self, at: datetime) -> tuple[str, bytes, bytes]:
+    def _local_time(self, at: datetime) -> tuple[str, str, str]:
         """Return local date, time to the second and offset; many frames share a second."""
         key = at.isoformat(timespec="seconds")
         if key != self._second:
             local = at.astimezone(self._zone).isoformat(timespec="seconds")
             self._second = key
-            self._local = (local[:10], local[:19].encode(), local[19:].encode())
+            self._local = (local[:10], local[:19], local[19:])
         return self._local
 
-    def _append_lines(self, name: str, lines: list[bytes], *, sync: bool) -> None:
+    def _append_lines(self, name: str, lines: list[str], *, sync: bool) -> None:
         try:
             descriptor = self._file(name)
-            data = memoryview(b"".join(lines))
+            data = memoryview("".join(lines).encode("ascii"))
             while data:
                 data = data[os.write(descriptor, data) :]
             if sync:
@@ -200,7 +197,7 @@ class FrameLog:
                         self._compress(path)
                 except OSError as error:
                     logger.error("frame log not kept in order file=%s error=%s", path, error)
-            self._shrink()
+            self._shrink(today)
 
     def _compress(self, path: Path) -> None:
         name = path.relative_to(self._root).as_posix()
@@ -219,12 +216,12 @@ class FrameLog:
         making.replace(target)
         path.unlink()
 
-    def _shrink(self) -> None:
-        """Remove the oldest days until the rest is within the size."""
+    def _shrink(self, today: date) -> None:
+        """Remove the oldest days until the rest is within the size; never today."""
         sized = [(day, path, path.stat().st_size) for day, path in day_paths(self._root)]
         total = sum(size for _, _, size in sized)
-        for _, path, size in sorted(sized):
-            if total <= self._size_max_bytes:
+        for day, path, size in sorted(sized):
+            if total <= self._size_max_bytes or day >= today:
                 return
             self._remove(path)
             total -= size

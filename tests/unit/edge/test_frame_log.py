@@ -1,0 +1,180 @@
+"""The frame log on a real disk: format, secrets, days, torn lines, references."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge.devices.chargers.registry import PROTOCOLS
+from edge.devices.chargers.ykc import messages
+from edge.devices.chargers.ykc.decode import decode_lines
+from edge.frame_files import read_day
+from edge.frame_log import FrameLog
+from tests.component.gateway_support import NUMBER, ZONE, frame, realtime, record
+
+AT = datetime(2026, 11, 22, 6, 3, 22, 123456, tzinfo=UTC)
+YKC = PROTOCOLS["ykc"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> FrameLog:
+    return FrameLog(
+        tmp_path / "frames",
+        ZONE,
+        redact=YKC.redact,
+        is_record=YKC.is_record,
+        retention_days=400,
+        size_max_bytes=1 << 30,
+    )
+
+
+def test_a_line_is_as_agreed(log: FrameLog, tmp_path: Path) -> None:
+    raw = frame(realtime())
+    log.append([(NUMBER, "<", raw), (NUMBER, ">", b"\x68"), ("", "!", b"\x01\x02")], AT)
+    log.flush()
+    path = tmp_path / "frames" / NUMBER / "2026-11-22.hex"
+    assert path.read_text() == (
+        f"2026-11-22T14:03:22.123456+08:00 < {raw.hex()}\n2026-11-22T14:03:22.123456+08:00 > 68\n"
+    )
+    unknown = tmp_path / "frames" / "_unknown" / "2026-11-22.hex"
+    assert unknown.read_text().endswith(" ! 0102\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [each[1:] for each in read_day(path)] == [("<", raw), (">", b"\x68")]
+    assert next(read_day(path))[0] == AT
+
+
+def test_the_day_is_the_stations(log: FrameLog, tmp_path: Path) -> None:
+    midnight = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+    log.append([(NUMBER, "<", b"\x01")], midnight - timedelta(microseconds=1))
+    log.append([(NUMBER, "<", b"\x02")], midnight)
+    log.flush()
+    folder = tmp_path / "frames" / NUMBER
+    assert sorted(path.name for path in folder.iterdir()) == ["2026-11-22.hex", "2026-11-23.hex"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.StartRequest(NUMBER, 1, 1, 1, "00000000d14b0a54", "0123456789abcdef", ""),
+        messages.ParallelStartRequest(
+            NUMBER, 1, 1, 1, "00000000d14b0a54", "0123456789abcdef", "", 0, "261122140000"
+        ),
+        messages.Update(NUMBER, 1, 120, "10.0.0.1", 21, "u", "0123456789abcdef", "/f", 1, 5),
+    ],
+)
+def test_passwords_are_zeroed_and_the_line_says_so(
+    log: FrameLog, tmp_path: Path, message: messages.Message
+) -> None:
+    log.append([(NUMBER, "<", frame(message))], AT)
+    log.flush()
+    text = (tmp_path / "frames" / NUMBER / "2026-11-22.hex").read_text()
+    assert text.endswith(" redacted\n")
+    assert b"0123456789abcdef".hex() not in text
+    (decoded,) = decode_lines(text)
+    assert (decoded["crc"], decoded["mark"]) == ("low_first", "redacted")
+    assert decoded["fields"]["password"] == ""
+    assert decoded["fields"]["charge_point_no"] == NUMBER
+
+
+def test_a_start_without_a_password_stays_as_it_was(log: FrameLog, tmp_path: Path) -> None:
+    raw = frame(messages.StartRequest(NUMBER, 1, 1, 0, "00000000d14b0a54", "", ""))
+    log.append([(NUMBER, "<", raw)], AT)
+    log.flush()
+    text = (tmp_path / "frames" / NUMBER / "2026-11-22.hex").read_text()
+    assert text.endswith(f"< {raw.hex()}\n")
+
+
+def test_records_have_a_second_copy(log: FrameLog, tmp_path: Path) -> None:
+    raw = frame(record())
+    log.append([(NUMBER, "<", frame(realtime())), (NUMBER, "<", raw), ("", "<", raw)], AT)
+    log.flush()
+    text = (tmp_path / "frames" / "records.hex").read_text()
+    assert text == f"2026-11-22T14:03:22.123456+08:00 < {raw.hex()}\n"
+
+
+def test_a_torn_line_stays_alone(log: FrameLog, tmp_path: Path) -> None:
+    path = tmp_path / "frames" / NUMBER / "2026-11-22.hex"
+    path.parent.mkdir(parents=True)
+    path.write_text("2026-11-22T14:03:21.000000+08:00 < 6801\n2026-11-22T14:03:21.5000")
+    log.append([(NUMBER, "<", b"\x02")], AT)
+    log.flush()
+    assert [raw for _, _, raw in read_day(path)] == [b"\x68\x01", b"\x02"]
+
+
+def test_closed_days_are_compressed_and_old_ones_removed(log: FrameLog, tmp_path: Path) -> None:
+    for days in (0, 1, 2, 500):
+        log.append([(NUMBER, "<", bytes([days & 0xFF]))], AT - timedelta(days=days))
+    log.flush()
+    log.maintain(AT)
+    folder = tmp_path / "frames" / NUMBER
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "2026-11-20.hex.zst",
+        "2026-11-21.hex.zst",
+        "2026-11-22.hex",
+    ]
+    assert log.stats.removed_files == 1
+    # A line that comes late for a closed day is neither lost nor does it lose the others.
+    log.append([(NUMBER, "<", b"\xaa")], AT - timedelta(days=1))
+    log.flush()
+    log.maintain(AT)
+    assert [raw for _, _, raw in read_day(folder / "2026-11-21.hex.zst")] == [b"\x01", b"\xaa"]
+    assert stat.S_IMODE((folder / "2026-11-21.hex.zst").stat().st_mode) == 0o600
+
+
+def test_the_oldest_days_give_way_to_the_size_cap_but_never_today(tmp_path: Path) -> None:
+    log = FrameLog(tmp_path / "frames", ZONE, size_max_bytes=10)
+    for days in (0, 1, 2):
+        log.append([(NUMBER, "<", b"\x01")], AT - timedelta(days=days))
+    log.flush()
+    log.maintain(AT)
+    assert [path.name for path in (tmp_path / "frames" / NUMBER).iterdir()] == ["2026-11-22.hex"]
+    assert log.stats.removed_files == 2
+
+
+def test_references_name_lines_that_can_be_fetched(log: FrameLog) -> None:
+    for second in range(10):
+        log.append([(NUMBER, "<", bytes([second]))], AT + timedelta(seconds=second))
+    since, until = AT + timedelta(seconds=3), AT + timedelta(seconds=5)
+    (reference,) = log.reference(NUMBER, since, until)
+    assert (reference.first_line, reference.last_line) == (4, 6)
+    lines = log.read_lines(reference.file, reference.first_line, reference.last_line)
+    assert [line.split()[2] for line in lines.splitlines()] == [b"03", b"04", b"05"]
+    assert hashlib.sha256(lines).hexdigest() == reference.sha256
+    log.maintain(AT + timedelta(days=1))  # compressed by now: still the same lines
+    assert log.read_lines(reference.file, 4, 6) == lines
+    assert log.reference(NUMBER, since, until) == (reference,)
+    assert log.reference("0" * 14, since, until) == ()
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["../state.db", "/etc/passwd", f"{NUMBER}/../../x.hex", "records.hex", "x/2026-11-22.hex"],
+)
+def test_only_day_files_can_be_fetched(log: FrameLog, file: str) -> None:
+    with pytest.raises(ValueError, match="no file of the frame log"):
+        log.read_lines(file, 1, 2)
+
+
+def test_a_disk_that_fails_is_counted_and_raises_nothing(tmp_path: Path) -> None:
+    (tmp_path / "frames").write_text("a file where the folder should be")
+    log = FrameLog(tmp_path / "frames", ZONE)
+    log.append([(NUMBER, "<", b"\x01")], AT)
+    log.flush()
+    assert (log.stats.lost, log.stats.write_errors, log.stats.written) == (1, 1, 0)
+
+
+def test_many_charge_points_need_few_open_files(log: FrameLog, tmp_path: Path) -> None:
+    for n in range(300):
+        log.append([(f"{n:014d}", "<", b"\x01")], AT)
+    log.flush()
+    for n in range(300):
+        log.append([(f"{n:014d}", "<", b"\x02")], AT)
+    log.close()
+    assert log.stats.written == 600
+    path = tmp_path / "frames" / f"{0:014d}" / "2026-11-22.hex"
+    assert [raw for _, _, raw in read_day(path)] == [b"\x01", b"\x02"]
