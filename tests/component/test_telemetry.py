@@ -119,9 +119,7 @@ async def test_incompressible_samples_are_split_to_fit_the_wire(tmp_path: Path) 
     places = range(len(COLUMNS[SampleKind.METER]))
     # Differences that jump in all their bytes, as nothing real does.
     samples = [
-        Sample(
-            SampleKind.METER, "1", 1, None, n, tuple(pow(n * 31 + k, 9, 2**61) for k in range(11))
-        )
+        Sample(SampleKind.METER, "1", 1, None, n, tuple(pow(n * 31 + k, 9, 2**61) for k in places))
         for n in range(4000)
     ]
     async with opened(tmp_path / "t.db", window_s=0.0) as telemetry:
@@ -160,8 +158,7 @@ async def test_restart_goes_on_where_it_was(tmp_path: Path) -> None:
 async def test_oldest_are_dropped_at_the_cap_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     told: list[tuple[int, int]] = []
-    caps = {"records_min": 50, "records_max": 50, "bytes_max": 10_000}
-    async with opened(path, **caps) as telemetry:
+    async with opened(path, records_min=50, records_max=50, bytes_max=10_000) as telemetry:
         telemetry.on_dropped(lambda records, total: told.append((records, total)))
         for n in range(2000):
             telemetry.add(sample(n, spread=n * 7919))
