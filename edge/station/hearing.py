@@ -141,7 +141,9 @@ class Hearing:
         number = report.charge_point_no
         self._station.lost_since_s.pop(number, None)
         config = self._station.registry.get(number)
-        self._station.live.expect(number, report.connector_count)
+        if config is not None:
+            # Not what the device claims: a broken one may claim 255.
+            self._station.live.expect(number, config.connector_count)
         effects = self._station.live.on_link(number, report.at, online=True)
         effects.add(
             self._station.alarms.clear_alarm(
