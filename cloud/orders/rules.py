@@ -170,10 +170,13 @@ def is_same_transaction(record: Record | None, standing: Record | None) -> bool:
     """Whether two accounts under one transaction number are of one transaction.
 
     A counter that starts again gives a number twice. The same start, by meter or by clock, is
-    the same transaction; without two records there is nothing that speaks against it.
+    the same transaction. While none has ended nothing speaks against it; beside one that has,
+    whatever is not its record belongs to another.
     """
-    if record is None or standing is None:
+    if standing is None:
         return True
+    if record is None:
+        return False
     same_meter = record.meter_start_dwh == standing.meter_start_dwh
     same_time = record.started_at is not None and record.started_at == standing.started_at
     return same_meter or same_time

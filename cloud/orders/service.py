@@ -1,0 +1,288 @@
+"""What can be done with orders. Functions take an open transaction and do not commit."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from cloud.access import service as access
+from cloud.billing import service as billing
+from cloud.billing.models import Bill
+from cloud.core.commands import CommandRow, enqueue_command
+from cloud.core.errors import BusinessError, NotFoundError
+from cloud.core.security import Staff
+from cloud.orders.facts import lock_orders
+from cloud.orders.models import Decision, Order, Review
+from cloud.orders.rules import OrderState, may_follow
+from cloud.orders.settling import find_open_review, move, note_exposure
+from cloud.stations import lookup
+from shared.clock import to_ms
+from shared.contracts.commands import StartTransaction, StopTransaction
+from shared.contracts.events import Token
+from shared.contracts.words import StartMeans
+from shared.ids import uuid7
+
+START_LIFE = timedelta(seconds=30)
+"""A start that reaches the station later never runs."""
+
+
+class OrderNotFoundError(NotFoundError):
+    """No such order."""
+
+    code = "order_not_found"
+
+
+class OrderOverError(BusinessError):
+    """The order is over: there is nothing to stop."""
+
+    code = "order_over"
+
+
+class TokenRefusedError(BusinessError):
+    """The token may not charge here; `reason` says why."""
+
+    status = 403
+    code = "token_refused"
+
+
+class NotInReviewError(BusinessError):
+    """Nothing is to be decided about this order."""
+
+    code = "not_in_review"
+
+
+class NoFigureError(BusinessError):
+    """The figure that was chosen does not exist for this order."""
+
+    code = "no_figure"
+
+
+class StartWish(Struct, frozen=True, kw_only=True):
+    """What a remote start asks for. Zero limits mean none."""
+
+    charge_point_no: str
+    connector_no: int
+    token: Token | None = None
+    limit_fen: int = 0
+    limit_dwh: int = 0
+    limit_min: int = 0
+    limit_soc_percent: int = 0
+
+
+async def request_start(
+    session: AsyncSession, *, staff: Staff, station_no: str, wish: StartWish, now: datetime
+) -> Order:
+    """Make an order and ask the station to start it. What becomes of it is told by facts.
+
+    Raises:
+        StationNotFoundError, ChargePointNotFoundError: No such connector.
+        TokenRefusedError: The token that is named may not charge there.
+    """
+    station = await lookup.station_by_no(session, staff.operator_id, station_no)
+    connector = await lookup.connector(session, station.id, wish.charge_point_no, wish.connector_no)
+    await lock_orders(session, station.id)
+    limit_fen, card_no, logical_no = await _permission(session, staff, station.id, wish, now)
+    order = Order(
+        id=uuid7(to_ms(now)),
+        operator_id=staff.operator_id,
+        station_id=station.id,
+        charge_point_no=connector.charge_point_no,
+        connector_no=connector.connector_no,
+        state=OrderState.REQUESTED,
+        means=StartMeans.REMOTE,
+        token_kind=None if wish.token is None else wish.token.kind,
+        token_value="" if wish.token is None else wish.token.value,
+        limit_fen=limit_fen,
+        created_at=now,
+        updated_at=now,
+        requested_at=now,
+        requested_by=staff.name,
+    )
+    session.add(order)
+    await session.flush()
+    order.start_command_id = await enqueue_command(
+        session,
+        station.id,
+        StartTransaction(
+            order_id=order.id,
+            charge_point_no=wish.charge_point_no,
+            connector_no=wish.connector_no,
+            token=wish.token,
+            physical_card_no=card_no,
+            logical_card_no=logical_no,
+            limit_fen=limit_fen,
+            limit_dwh=wish.limit_dwh,
+            limit_min=wish.limit_min,
+            limit_soc_percent=wish.limit_soc_percent,
+        ),
+        expires_at=now + START_LIFE,
+        now=now,
+    )
+    session.add(order)
+    await note_exposure(session, order)
+    return order
+
+
+async def request_stop(
+    session: AsyncSession, *, operator_id: UUID, order_id: UUID, now: datetime
+) -> Order:
+    """Ask the station to stop an order's transaction, or give up a wish that has none yet.
+
+    The order stays as it is until a fact says that it ended.
+
+    Raises:
+        OrderNotFoundError: No such order.
+        OrderOverError: It is over.
+    """
+    order = await locked_order(session, operator_id=operator_id, order_id=order_id)
+    if order.transaction_id is None:
+        if not may_follow(order.state, OrderState.CANCELLED):
+            raise OrderOverError("this order is over", state=order.state)
+        order.cancelled_at = now
+        move(order, OrderState.CANCELLED)
+        await note_exposure(session, order)
+    elif order.state in {OrderState.AUTHORISED, OrderState.STARTING, OrderState.CHARGING}:
+        order.stop_requested_at = order.stop_requested_at or now
+        await enqueue_command(
+            session,
+            order.station_id,
+            StopTransaction(transaction_id=order.transaction_id),
+            expires_at=None,
+            now=now,
+        )
+    else:
+        raise OrderOverError("this order is over", state=order.state)
+    order.updated_at = now
+    session.add(order)
+    return order
+
+
+async def decide(
+    session: AsyncSession,
+    *,
+    staff: Staff,
+    order_id: UUID,
+    decision: Decision,
+    reason: str,
+    now: datetime,
+) -> tuple[Order, Bill]:
+    """Decide what an order in the review queue costs; writes the next version of its bill.
+
+    Raises:
+        OrderNotFoundError: No such order.
+        NotInReviewError: Nothing is to be decided about it.
+        NoFigureError: The figure that was chosen does not exist.
+    """
+    order = await locked_order(session, operator_id=staff.operator_id, order_id=order_id)
+    review = await find_open_review(session, order.id)
+    before = await billing.current_bill(session, order.id)
+    if review is None or before is None:
+        raise NotInReviewError("nothing is to be decided about this order", state=order.state)
+    payable_fen = _chosen_fen(before, decision)
+    if payable_fen is None or payable_fen < 0:
+        raise NoFigureError(f"there is no figure for {decision}", decision=decision)
+    bill = await billing.write_decision(
+        session,
+        before=before,
+        payable_fen=payable_fen,
+        reason=reason,
+        created_by=staff.name,
+        now=now,
+    )
+    review.decided_at, review.decided_by = now, staff.name
+    review.decision, review.reason = decision, reason
+    order.payable_fen, order.updated_at = bill.payable_fen, now
+    move(order, OrderState.BILLED)
+    session.add_all([review, order])
+    await note_exposure(session, order)
+    return order, bill
+
+
+async def fail_unanswered(session: AsyncSession, *, now: datetime, limit: int = 200) -> int:
+    """Fail orders whose start command ended without the station's word; returns how many.
+
+    A command that expires at HQ makes no fact, so a job looks for it.
+    """
+    rows = (
+        await session.execute(
+            select(Order, CommandRow)
+            .join(CommandRow, col(CommandRow.id) == col(Order.start_command_id))
+            .where(
+                Order.state == OrderState.REQUESTED,
+                col(Order.transaction_id).is_(None),
+                col(CommandRow.settled_at).is_not(None),
+                col(CommandRow.outcome).in_(["rejected", "failed", "expired"]),
+            )
+            .limit(limit)
+            .with_for_update(of=Order, skip_locked=True)
+        )
+    ).all()
+    for order, command in rows:
+        move(order, OrderState.FAILED)
+        order.failure_reason = command.reason or str(command.outcome)
+        order.start_failure, order.updated_at = True, now
+        session.add(order)
+        await note_exposure(session, order)
+    return len(rows)
+
+
+async def order_by_id(session: AsyncSession, *, operator_id: UUID, order_id: UUID) -> Order:
+    """Return an order. Raises OrderNotFoundError."""
+    order = await session.get(Order, order_id)
+    if order is None or order.operator_id != operator_id:
+        raise OrderNotFoundError(f"no order {order_id}")
+    return order
+
+
+async def locked_order(session: AsyncSession, *, operator_id: UUID, order_id: UUID) -> Order:
+    """Return an order that nobody else changes until the transaction ends.
+
+    Raises:
+        OrderNotFoundError: No such order.
+    """
+    order = await order_by_id(session, operator_id=operator_id, order_id=order_id)
+    await lock_orders(session, order.station_id)
+    await session.refresh(order)
+    return order
+
+
+async def _permission(
+    session: AsyncSession, staff: Staff, station_id: UUID, wish: StartWish, now: datetime
+) -> tuple[int, str, str]:
+    """Return how much may be spent, and both numbers of a card."""
+    if wish.token is None:
+        return wish.limit_fen, "", ""
+    decision, token = await access.authorize(
+        session,
+        operator_id=staff.operator_id,
+        station_id=station_id,
+        token=wish.token,
+        now=now,
+    )
+    if not decision.accepted or token is None:
+        raise TokenRefusedError("this token may not charge here", reason=decision.reason)
+    limits = [limit for limit in (wish.limit_fen, decision.limit_fen) if limit]
+    card_no = token.value if token.kind == "card" else ""
+    return min(limits, default=0), card_no, token.logical_card_no
+
+
+def _chosen_fen(bill: Bill, decision: Decision) -> int | None:
+    match decision:
+        case Decision.HQ:
+            return bill.hq_fen
+        case Decision.CHARGE_POINT:
+            return billing.charge_point_fen(bill)
+        case Decision.WAIVE:
+            return 0
+
+
+async def review_of(session: AsyncSession, order_id: UUID) -> Review | None:
+    """Return the newest review of an order, open or decided."""
+    found: Review | None = await session.scalar(
+        select(Review).where(Review.order_id == order_id).order_by(col(Review.id).desc()).limit(1)
+    )
+    return found

@@ -1,0 +1,215 @@
+"""Working out an order from its facts: state, figures, bill, review, exposure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from cloud.access import service as access
+from cloud.billing import service as billing
+from cloud.billing.models import Bill
+from cloud.billing.rules import Basis, Cause, Rated, rate_order
+from cloud.core.commands import enqueue_command
+from cloud.ingest.handlers import Ingested
+from cloud.orders import facts
+from cloud.orders.models import Order, Review
+from cloud.orders.rules import (
+    OPEN,
+    Known,
+    OrderState,
+    failure_reason,
+    may_follow,
+    means_of,
+    state_after_end,
+    state_before_end,
+    unreachable_since,
+)
+from cloud.tariffs import service as tariffs
+from shared.clock import to_ms
+from shared.contracts.commands import StopTransaction
+from shared.contracts.events import Event, Token, TransactionEnded
+from shared.contracts.words import EndKind
+from shared.ids import uuid7
+
+logger = logging.getLogger(__name__)
+
+
+async def take_fact(session: AsyncSession, context: Ingested, order: Order, event: Event) -> None:
+    """Store a fact and work its order out anew; a fact that comes again changes nothing."""
+    stood = (await facts.known_of(session, order)).end
+    if not await facts.store_fact(session, context, order, event):
+        return
+    known = await facts.known_of(session, order)
+    _take_over(order, known)
+    bill = None
+    if known.end is not None and known.end != stood:
+        bill = await _settle_end(session, context, order, known, known.end)
+    elif known.end is None:
+        move(order, state_before_end(known))
+        order.start_failure = order.state is OrderState.FAILED
+    order.failure_reason = _failure_reason(order, known)
+    if known.disputes > order.disputes:
+        order.disputes = known.disputes
+        await open_review(session, context, order, [Cause.DISPUTED])
+    if order.cancelled_at is not None and order.state is OrderState.CHARGING:
+        await _stop_cancelled(session, context, order)
+    if bill is not None:
+        order.payable_fen, order.energy_dwh = bill.payable_fen, max(bill.energy_dwh, 0)
+    order.updated_at = context.received_at
+    session.add(order)
+    await note_exposure(session, order)
+
+
+def move(order: Order, state: OrderState) -> None:
+    """Move an order on; a step that nothing allows is logged and not taken."""
+    if state is order.state:
+        return
+    if not may_follow(order.state, state):
+        logger.info("order stays order=%s state=%s wanted=%s", order.id, order.state, state)
+        return
+    order.state = state
+
+
+async def note_exposure(session: AsyncSession, order: Order) -> None:
+    """Tell access what the order may still cost its token."""
+    if order.token_kind is None:
+        return
+    unsettled = order.state in OPEN or order.state in {
+        OrderState.ESTIMATED,
+        OrderState.IN_REVIEW,
+    }
+    await access.set_exposure(
+        session,
+        operator_id=order.operator_id,
+        order_id=order.id,
+        token=Token(order.token_kind, order.token_value),
+        amount_fen=max(order.limit_fen if order.state in OPEN else order.payable_fen, 0)
+        if unsettled
+        else 0,
+    )
+
+
+async def open_review(
+    session: AsyncSession, context: Ingested, order: Order, causes: Sequence[Cause]
+) -> None:
+    """Put an order into the queue, or add causes to its open entry."""
+    review = await find_open_review(session, order.id)
+    if review is None:
+        review = Review(
+            id=uuid7(to_ms(context.received_at)),
+            operator_id=order.operator_id,
+            order_id=order.id,
+            causes=[],
+            opened_at=context.received_at,
+        )
+    review.causes = list(dict.fromkeys([*review.causes, *map(str, causes)]))
+    session.add(review)
+    await session.flush()
+
+
+async def find_open_review(session: AsyncSession, order_id: UUID) -> Review | None:
+    """Return what is to be decided about an order, None if nothing is."""
+    found: Review | None = await session.scalar(
+        select(Review).where(Review.order_id == order_id, col(Review.decided_at).is_(None))
+    )
+    return found
+
+
+async def _settle_end(
+    session: AsyncSession, context: Ingested, order: Order, known: Known, ended: TransactionEnded
+) -> Bill:
+    """Rate the end of a transaction, write its bill and move the order on."""
+    version = await tariffs.find_version(
+        session, station_id=context.station_id, tariff_version_id=ended.tariff_version_id
+    )
+    tariff = None if version is None else tariffs.tariff_of(version)
+    rated = rate_order(ended, tariff=tariff, zone=context.zone)
+    bill = await billing.write_rated(
+        session,
+        operator_id=order.operator_id,
+        order_id=order.id,
+        ended=ended,
+        rated=rated,
+        now=context.received_at,
+    )
+    _note_rated(order, known, rated)
+    await _review_or_close(session, context, order, rated)
+    return bill
+
+
+def _note_rated(order: Order, known: Known, rated: Rated) -> None:
+    zero = rated.basis is Basis.ZERO
+    corrected = known.record is not None and known.estimate is not None
+    if known.record is None:
+        order.ended_by = EndKind.ESTIMATED
+    else:
+        order.ended_by = EndKind.CORRECTED if corrected else EndKind.RECORD
+    order.start_failure = zero
+    order.flags = list(dict.fromkeys([*_own_flags(order), *rated.flags]))
+    move(order, state_after_end(known, rated))
+
+
+def _failure_reason(order: Order, known: Known) -> str:
+    if not order.start_failure:
+        return ""
+    reason = failure_reason(known, zero_energy=known.end is not None)
+    return reason or order.failure_reason
+
+
+def _own_flags(order: Order) -> list[str]:
+    return [flag for flag in order.flags if flag == "transaction_no_reused"]
+
+
+async def _review_or_close(
+    session: AsyncSession, context: Ingested, order: Order, rated: Rated
+) -> None:
+    """Open a review where rating asks for one; close what a better fact has made pointless."""
+    if rated.causes:
+        await open_review(session, context, order, rated.causes)
+        return
+    review = await find_open_review(session, order.id)
+    if review is None or str(Cause.DISPUTED) in review.causes:
+        return
+    review.decided_at, review.reason = context.received_at, "settled by a later record"
+    session.add(review)
+
+
+def _take_over(order: Order, known: Known) -> None:
+    """Copy what the facts say into the order's columns; the end says it best."""
+    order.means = means_of(known)
+    best = [fact for fact in (known.end, known.started, known.authorized) if fact is not None]
+    token = next((fact.token for fact in best if fact.token is not None), None)
+    if token is not None:
+        order.token_kind, order.token_value = token.kind, facts.plain_text(token.value)
+    version_ids = (fact.tariff_version_id for fact in best)
+    order.tariff_version_id = next(filter(None, version_ids), order.tariff_version_id)
+    vins = (fact.vin for fact in (known.end, known.started) if fact is not None)
+    order.vin = facts.plain_text(next(filter(None, vins), order.vin))
+    if known.authorized is not None:
+        order.authorized_at = known.authorized.occurred_at
+        order.limit_fen = known.authorized.limit_fen or order.limit_fen
+        order.parallel_no = facts.plain_text(known.authorized.parallel_no)
+    if known.started is not None:
+        order.started_at = known.started.occurred_at
+    if known.end is not None:
+        order.started_at, order.ended_at = known.end.started_at, known.end.ended_at
+        order.parallel_no = facts.plain_text(known.end.parallel_no) or order.parallel_no
+    order.unreachable_since = unreachable_since(known)
+
+
+async def _stop_cancelled(session: AsyncSession, context: Ingested, order: Order) -> None:
+    """Stop a transaction that started although its order had been cancelled."""
+    if order.stop_requested_at is not None or order.transaction_id is None:
+        return
+    order.stop_requested_at = context.received_at
+    await enqueue_command(
+        session,
+        context.station_id,
+        StopTransaction(transaction_id=order.transaction_id),
+        expires_at=None,
+        now=context.received_at,
+    )
