@@ -25,7 +25,7 @@ from tests.component.gateway_support import (
     realtime,
 )
 
-QUICK = Timing(answer_s=0.3, login_s=0.5, probe_s=0.3, tick_s=0.1, linger_s=0.2)
+QUICK = Timing(answer_s=0.3, silence_min_s=0.1, login_s=0.5, probe_s=0.3, tick_s=0.1, linger_s=0.2)
 ELSEWHERE = "127.0.0.2"
 
 

@@ -12,6 +12,8 @@ class Timing(Struct, frozen=True):
         answer_s: for one answer, before the next try.
         tries: how often a frame is sent in all where repeating it is harmless.
         start_wait_s: for the outcome of a remote start; a second answer may come that late.
+        silence_min_s, silence_max_s: bounds of the silence limit that a charge point's
+            configuration gives; beyond it the link is closed.
         login_s: how long a link may stay without a login. One look a second makes 14 close
             within 15.
         bad_frames_per_min: a link with more is closed.
@@ -24,6 +26,8 @@ class Timing(Struct, frozen=True):
     answer_s: float = 10.0
     tries: int = 3
     start_wait_s: float = 90.0
+    silence_min_s: float = 6.0
+    silence_max_s: float = 600.0
     login_s: float = 14.0
     bad_frames_per_min: int = 20
     probe_s: float = 2.0

@@ -142,7 +142,7 @@ class YkcConnection:
                 else:
                     self._garbage(item, now, out)
         for peer in list(self._peers.values()):
-            if now.mono_s - peer.heard_s > peer.config.silence_limit_s:
+            if now.mono_s - peer.heard_s > peer.silence_limit_s:
                 self._silent(peer, now, out)
                 continue
             for exchange in peer.overdue(out, now):

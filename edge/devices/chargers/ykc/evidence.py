@@ -8,6 +8,7 @@ _HEAD = 6  # bytes before the body
 # Frame type -> where the password stands in the body.
 _PASSWORDS = {0x31: (18, 34), 0xA1: (18, 34), 0x94: (44, 60)}
 _RECORD = 0x3B
+_SHORTEST = HEADER_SIZE + OVERHEAD
 
 
 def redact(raw: bytes) -> bytes | None:
@@ -15,24 +16,21 @@ def redact(raw: bytes) -> bytes | None:
 
     The old CRC would tell sixteen bits of the password, and tools could not read the frame.
     """
-    span = _PASSWORDS.get(_kind(raw))
-    order = crc_order(raw) if span else None
-    if span is None or order is None:
+    if len(raw) < _SHORTEST or raw[5] not in _PASSWORDS or not _is_whole(raw):
         return None
-    start, end = span
+    start, end = _PASSWORDS[raw[5]]
+    order = crc_order(raw)
     body = raw[_HEAD:-2]
-    if len(body) < end or not any(body[start:end]):
+    if order is None or len(body) < end or not any(body[start:end]):
         return None
     clean = body[:start] + bytes(end - start) + body[end:]
-    frame = Frame(raw[5], clean, raw[2:4], raw[4], order)
-    return frame.build()
+    return Frame(raw[5], clean, raw[2:4], raw[4], order).build()
 
 
 def is_record(raw: bytes) -> bool:
     """Return whether this is a transaction record."""
-    return _kind(raw) == _RECORD
+    return len(raw) >= _SHORTEST and raw[5] == _RECORD and _is_whole(raw)
 
 
-def _kind(raw: bytes) -> int:
-    whole = len(raw) >= HEADER_SIZE + OVERHEAD and raw[0] == START
-    return raw[5] if whole and raw[1] + OVERHEAD == len(raw) else -1
+def _is_whole(raw: bytes) -> bool:
+    return raw[0] == START and raw[1] + OVERHEAD == len(raw)

@@ -180,6 +180,14 @@ def test_silence_closes_the_link(talk: Talk) -> None:
     assert (lost.charge_point_no, lost.link_id, lost.reason) == (NUMBER, 3, "silent")
 
 
+def test_an_absurd_silence_limit_is_bounded() -> None:
+    for limit_s, lost_after_s in ((0.0, 7), (1e9, 601)):
+        talk = Talk(silence_limit_s=limit_s)
+        talk.log_in()
+        assert not talk.after(lost_after_s - 1).close_reason
+        assert talk.after(1).close_reason == "silent"
+
+
 def test_a_silent_number_leaves_a_shared_link_alone(talk: Talk) -> None:
     talk.log_in(OTHER)
     for _ in range(7):
