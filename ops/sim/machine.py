@@ -37,7 +37,8 @@ class ChargePointSpec:
     """What kind of charge point is simulated; power and current are per connector.
 
     `heartbeat_each_connector`: one heartbeat a connector instead of one for all, both seen in
-    the field.
+    the field. `replay_first`: stored frames go out between 0x02 and 0x05, not after 0x06 as the
+    document draws it.
     """
 
     charge_point_no: str
@@ -50,6 +51,7 @@ class ChargePointSpec:
     program_version: str = "VW1.0.0"
     sim_no: str = "0" * 20
     heartbeat_each_connector: bool = False
+    replay_first: bool = False
     bay_locks: bool = False
 
 

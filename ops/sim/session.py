@@ -116,6 +116,8 @@ class Session:
         self.logged_in = True
         latency_s = machine.clock.monotonic_s() - self._login_sent_s
         machine.emit("logged_in", latency_ms=round(latency_s * 1000, 3))
+        if machine.spec.replay_first:
+            self._replay()
         self._check_tariff()
 
     def _check_tariff(self) -> None:
@@ -129,7 +131,8 @@ class Session:
         if not machine.timers.running("check"):
             return
         machine.timers.cancel("check")
-        self._replay()
+        if not machine.spec.replay_first:
+            self._replay()
         if answer.result == 0 and self.model is not None:
             self._become_ready()
         else:
