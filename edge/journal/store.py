@@ -144,7 +144,9 @@ class Store:
         # FULL, not NORMAL: a transaction record lost to a power cut is money lost, and power
         # cuts are what a charging station has.
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA journal_size_limit = 4194304")
+        # Short, so that on a full disk the log is not what takes the reserved space.
+        db.execute("PRAGMA wal_autocheckpoint = 256")
+        db.execute("PRAGMA journal_size_limit = 1048576")
         db.execute("PRAGMA cache_size = -1024")
         if version == 0:
             self._create()

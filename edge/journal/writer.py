@@ -17,6 +17,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from edge.failpoints import Failpoints
+from edge.journal.reserve import Reserve
 from edge.journal.store import BrokenStoreError, Outcome, Store, Work, is_damage, move_aside
 from shared.clock import Clock
 
@@ -27,6 +28,7 @@ _GROUP_MAX = 500
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 2.0
 _TRIES_AT_CLOSE = 3
+_RESERVE_PERIOD_S = 60.0
 
 
 class Report(NamedTuple):
@@ -90,6 +92,7 @@ class Writer:
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._closing = False
         self._recovered: str | None = None
+        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
@@ -106,10 +109,14 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        reserve_due_s = 0.0
         while not self._closing:
             works = self._take(None)
             if works:
                 self._write(works)
+            if self._clock.monotonic_s() >= reserve_due_s:
+                self._reserve.make()
+                reserve_due_s = self._clock.monotonic_s() + _RESERVE_PERIOD_S
         if self._store is not None:
             try:
                 self._store.set_clean(clean=True)
@@ -151,6 +158,8 @@ class Writer:
                 outcome, error = None, f"{type(failure).__name__}: {failure}"
                 logger.error("journal write failed works=%d: %s", len(works), error)
                 self._let_go(failure)
+                if _is_full(failure) and self._reserve.release():
+                    continue
             self._report(Report(list(works), outcome, error, recovered, self._epoch, self._parked))
             if error is None:
                 return
@@ -178,3 +187,7 @@ class Writer:
         if isinstance(failure, sqlite3.DatabaseError) and is_damage(failure):
             # quick_check need not see what a query stumbled over.
             self._recovered = _quarantine(self._path, self._clock, str(failure))
+
+
+def _is_full(failure: Exception) -> bool:
+    return getattr(failure, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL

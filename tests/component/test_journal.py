@@ -210,6 +210,21 @@ async def test_full_disk_refuses_promises_and_recovers(small_disk: Path) -> None
         assert await drain(journal) == list(range(written + 3))
 
 
+async def test_facts_have_space_of_their_own_on_a_full_disk(small_disk: Path) -> None:
+    grow = ["mount", "-o", "remount,size=24m", str(small_disk)]
+    await asyncio.to_thread(subprocess.run, grow, check=True)
+    async with opened(small_disk / "station.db") as journal:
+        assert await journal.commit([fact(0)])
+        # Whatever else writes here takes all that is left.
+        with contextlib.suppress(OSError), (small_disk / "other").open("wb", buffering=0) as other:
+            while True:
+                other.write(bytes(65536))
+        reason = secrets.token_hex(5_000)
+        for number in range(1, 101):
+            assert await journal.commit([fact(number, reason)])
+        assert await drain(journal) == list(range(101))
+
+
 async def test_calls_are_refused_when_too_much_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ class Headquarters:
                     protocol=ProtocolVersion.V5,
                     identifier="hq",
                     timeout=3,
+                    socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
                 ) as client:
                     await client.subscribe("vw/1/+/up/#", qos=1)
                     await client.subscribe(topics.ALL_STATUS, qos=1)
