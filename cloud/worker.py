@@ -7,8 +7,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -161,8 +161,9 @@ class Worker:
         return KnownStation(found.operator_id, found.id, found.station_no, zone_of(found))
 
 
-async def run_worker(settings: Settings) -> None:
-    """Open everything, work until cancelled, close everything.
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
+    """Open everything, yield a worker that does not run yet, close everything.
 
     Raises:
         UnreachableError: The database does not answer or is of another version.
@@ -181,9 +182,14 @@ async def run_worker(settings: Settings) -> None:
         pool = await stack.enter_async_context(
             asyncpg.create_pool(settings.database.raw_url, min_size=1, max_size=_POOL_MAX)
         )
+        yield Worker(settings, clock=clock, connections=connections, pool=pool)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until cancelled. Raises UnreachableError."""
+    async with open_worker(settings) as worker:
         if settings.worker.metrics_port:
             start_http_server(settings.worker.metrics_port, addr="127.0.0.1")
-        worker = Worker(settings, clock=clock, connections=connections, pool=pool)
         logger.info("worker runs")
         await worker.run()
 

@@ -63,17 +63,20 @@ async def park(connection: Connection, batch: Batch, error: str) -> None:
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether trying the same again may help: the database is away or we lost a race."""
-    while error is not None:
-        if isinstance(error, OSError | asyncpg.InterfaceError | _TRANSIENT):
-            return True
-        original = getattr(error, "orig", None) or error.__cause__
-        if original is None or original is error:
+    cause: BaseException | None = error
+    while cause is not None:
+        # A value that the driver cannot encode is an InterfaceError too, and stays one.
+        if isinstance(cause, ValueError):
             return False
-        error = original
+        if isinstance(cause, _TRANSIENT):
+            return True
+        cause = getattr(cause, "orig", None) or cause.__cause__
     return False
 
 
 _TRANSIENT = (
+    OSError,
+    asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
