@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from ops.sim.book import Book
 from ops.sim.car import Car
@@ -40,8 +40,8 @@ class _Link(asyncio.Protocol):
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do not derive from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._owner.machine.link_up(self)
 
     def data_received(self, data: bytes) -> None:

@@ -92,6 +92,5 @@ class EventLog:
                 return await future
         except TimeoutError:
             seen = ", ".join(event.name for event in list(self.events)[-12:])
-            raise TimeoutError(
-                f"no {' or '.join(names)} within {timeout_s} s; last events: {seen}"
-            ) from None
+            wanted = " or ".join(names)
+            raise TimeoutError(f"no {wanted} in {timeout_s} s; last: {seen}") from None
