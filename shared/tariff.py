@@ -51,13 +51,15 @@ class Tariff(Struct, frozen=True):
         return LETTERS[self.slots[slot]]
 
     def content_hash(self) -> str:
-        """Return the SHA-256, in hex, of what is charged; two equal tariffs have one hash."""
+        """Return the SHA-256, in hex, of what is charged; two equal tariffs have one hash.
+
+        A period that no slot uses may have no price; charge points get 0 for it.
+        """
+        free = PeriodPrice(0, 0)
+        prices = [self.prices.get(period, free) for period in PERIODS]
         content = (
             self.slots,
-            [
-                (self.prices[period].energy_price_e5, self.prices[period].service_price_e5)
-                for period in PERIODS
-            ],
+            [(price.energy_price_e5, price.service_price_e5) for price in prices],
             self.per_minute_e5,
         )
         return hashlib.sha256(msgpack.encode(content)).hexdigest()

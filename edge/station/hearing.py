@@ -119,6 +119,11 @@ class Hearing:
                 config=config,
                 tariff=self._station.tariffs.held(report.at.wall_ms),
                 confirmed_hash=self._station.tariffs.confirmed_hash(number),
+                open_transaction_nos=tuple(
+                    transaction.transaction_no
+                    for transaction in self._station.book.open_transactions()
+                    if transaction.charge_point_no == number
+                ),
             )
         )
 

@@ -55,3 +55,9 @@ def test_slots_have_periods() -> None:
         Period.PEAK,
         Period.SHARP,
     ]
+
+
+def test_a_period_that_no_slot_uses_needs_no_price() -> None:
+    flat_only = Tariff("F" * 48, {Period.FLAT: PRICES[Period.FLAT]})
+    check_tariff(flat_only)
+    assert len(flat_only.content_hash()) == 64
