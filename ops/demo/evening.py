@@ -1,0 +1,88 @@
+"""In the evening: is everything drained, and do the three books agree?
+
+Each book is read where its keeper keeps it: the simulators' files, the station's own export, and
+HQ's orders over its API.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from edge.local_api import ask
+from ops.demo.books import Comparison, Entry, compare
+from ops.demo.stage import Stage, StationProcesses
+from ops.sim.book import BookContents, read
+
+_SETTLED = frozenset({"billed"})
+_MS = 1000
+
+
+def simulator_contents(station: StationProcesses) -> BookContents:
+    """Read a simulator's book, while it writes."""
+    return read(station.book)
+
+
+def periods_used(stage: Stage) -> int:
+    """Return in how many periods of the tariff energy was charged."""
+    used = set()
+    for station in stage.stations:
+        for entry in simulator_contents(station).entries.values():
+            used |= {i for i, energy_dwh in enumerate(entry.period_dwh) if energy_dwh}
+    return len(used)
+
+
+async def is_drained(stage: Stage) -> bool:
+    """Tell whether nothing runs, every record is confirmed, and HQ has taken all in."""
+    wanted = set()
+    for station in stage.stations:
+        contents = simulator_contents(station)
+        if contents.open or not all(entry.confirmed for entry in contents.entries.values()):
+            return False
+        wanted |= set(contents.entries)
+        state = await station.agent_state()
+        if any(state["hq"]["unacknowledged"].values()) or state["hq"]["backlog_records"]:
+            return False
+    orders = [order async for order in stage.hq.read_all("/orders")]
+    settled = {order["transaction_no"] for order in orders if order["state"] in _SETTLED}
+    return wanted <= settled and all(
+        trip["zero_current_ms"] is not None
+        for trip in [trip async for trip in stage.hq.read_all("/alarms/trips")]
+    )
+
+
+async def compare_books(stage: Stage) -> Comparison:
+    """Read the three books and compare them."""
+    simulators: list[Entry] = []
+    at_stations: list[Entry] = []
+    for station in stage.stations:
+        simulators += [
+            Entry(entry.transaction_no, entry.energy_dwh, entry.payable_fen)
+            for entry in simulator_contents(station).entries.values()
+        ]
+        at_stations += await _station_book(station)
+    at_hq = [
+        Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"])
+        async for order in stage.hq.read_all("/orders")
+        if order["transaction_no"]  # a wish that never became a transaction is no order to bill
+    ]
+    return compare(simulators, at_stations, at_hq)
+
+
+async def trips(stage: Stage) -> list[dict[str, Any]]:
+    """Return what the stations' safety did, as HQ has it."""
+    return [
+        {
+            "cause": trip["cause"],
+            "connectors": len(trip["connectors"]),
+            "detect_to_stop_ms": trip["stop_sent_us"] / _MS,
+            "stop_to_zero_current_ms": trip["zero_current_ms"],
+        }
+        async for trip in stage.hq.read_all("/alarms/trips")
+    ]
+
+
+async def _station_book(station: StationProcesses) -> list[Entry]:
+    answer = await ask(station.folder / "agent.sock", {"do": "export"})
+    lines = [json.loads(line) for line in answer["lines"]]
+    return [Entry(x["transaction_no"], x["energy_dwh"], x["payable_fen"]) for x in lines]
