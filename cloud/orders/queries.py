@@ -1,0 +1,194 @@
+"""Questions about orders: lists, the detail with its timeline, the review queue, the export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from cloud.billing.models import Bill
+from cloud.orders.models import Order, Review
+from cloud.orders.rules import OrderState
+from cloud.stations import lookup
+from shared.energy import format_kwh
+from shared.money import format_yuan
+
+EXPORT_MAX = 50_000
+"""Rows of one export; a longer one is cut by narrowing the filter."""
+EXPORT_COLUMNS = (
+    "order_id",
+    "station_no",
+    "charge_point_no",
+    "connector_no",
+    "transaction_no",
+    "state",
+    "means",
+    "token_kind",
+    "token",
+    "vin",
+    "started_at",
+    "ended_at",
+    "energy_kwh",
+    "payable_yuan",
+    "failure_reason",
+    "flags",
+)
+
+
+class OrderFilter(Struct, frozen=True, kw_only=True):
+    """Which orders are wanted; what is left empty does not restrict."""
+
+    station_no: str = ""
+    state: OrderState | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    charge_point_no: str = ""
+    connector_no: int | None = None
+    token: str = ""
+    transaction_no: str = ""
+    parallel_no: str = ""
+
+
+async def filtered(
+    session: AsyncSession, operator_id: UUID, wanted: OrderFilter
+) -> SelectOfScalar[Order]:
+    """Return the statement for a filter. Raises StationNotFoundError."""
+    statement = select(Order).where(Order.operator_id == operator_id)
+    if wanted.station_no:
+        station = await lookup.station_by_no(session, operator_id, wanted.station_no)
+        statement = statement.where(Order.station_id == station.id)
+    if wanted.created_from is not None:
+        statement = statement.where(Order.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        statement = statement.where(Order.created_at < wanted.created_to)
+    equal = {
+        col(Order.state): wanted.state,
+        col(Order.charge_point_no): wanted.charge_point_no,
+        col(Order.connector_no): wanted.connector_no,
+        col(Order.token_value): wanted.token.upper(),
+        col(Order.transaction_no): wanted.transaction_no,
+        col(Order.parallel_no): wanted.parallel_no,
+    }
+    for column, value in equal.items():
+        if value not in {None, ""}:
+            statement = statement.where(column == value)
+    return statement
+
+
+async def find_order(
+    session: AsyncSession, operator_id: UUID | None, reference: str
+) -> Order | None:
+    """Return an order by its id, its transaction's id or its transaction number.
+
+    Without `operator_id` all operators are searched: for HQ's own command line only.
+    """
+    statement = select(Order)
+    if operator_id is not None:
+        statement = statement.where(Order.operator_id == operator_id)
+    try:
+        key = UUID(reference)
+    except ValueError:
+        by_id = []
+    else:
+        by_id = [Order.id == key, Order.transaction_id == key]
+    # 32 digits are a transaction number and look like a UUID too.
+    for condition in (*by_id, Order.transaction_no == reference):
+        newest = statement.where(condition).order_by(col(Order.id).desc()).limit(1)
+        found: Order | None = await session.scalar(newest)
+        if found is not None:
+            return found
+    return None
+
+
+async def open_reviews(
+    session: AsyncSession, operator_id: UUID, *, cause: str, limit: int
+) -> Sequence[tuple[Review, Order, Bill | None]]:
+    """Return what waits for a decision, oldest first, with the order and its last bill."""
+    statement = (
+        select(Review, Order)
+        .join(Order, col(Order.id) == col(Review.order_id))
+        .where(Review.operator_id == operator_id, col(Review.decided_at).is_(None))
+        .order_by(col(Review.id))
+        .limit(limit)
+    )
+    if cause:
+        statement = statement.where(col(Review.causes).contains([cause]))
+    rows = (await session.execute(statement)).all()
+    bills = await _last_bills(session, [order.id for _review, order in rows])
+    return [(review, order, bills.get(order.id)) for review, order in rows]
+
+
+async def export_rows(session: AsyncSession, statement: SelectOfScalar[Order]) -> Sequence[Order]:
+    """Return the orders of an export, newest first."""
+    return (await session.scalars(statement.order_by(col(Order.id).desc()).limit(EXPORT_MAX))).all()
+
+
+async def station_zones(
+    session: AsyncSession, operator_id: UUID
+) -> dict[UUID, tuple[str, ZoneInfo]]:
+    """Return number and time zone of an operator's stations."""
+    return {
+        station.id: (station.station_no, ZoneInfo(station.time_zone))
+        for station in await lookup.stations_of(session, operator_id)
+    }
+
+
+def as_csv(orders: Iterable[Order], stations: dict[UUID, tuple[str, ZoneInfo]]) -> str:
+    """Return orders as CSV with a byte order mark, so that Excel reads it as UTF-8.
+
+    Times are the station's. Text that a spreadsheet would take for a formula is quoted.
+    """
+    out = io.StringIO()
+    out.write("\ufeff")
+    writer = csv.writer(out)
+    writer.writerow(EXPORT_COLUMNS)
+    for order in orders:
+        station_no, zone = stations[order.station_id]
+        writer.writerow([_harmless(value) for value in _row(order, station_no, zone)])
+    return out.getvalue()
+
+
+def _row(order: Order, station_no: str, zone: ZoneInfo) -> list[Any]:
+    return [
+        order.id,
+        station_no,
+        order.charge_point_no,
+        order.connector_no,
+        order.transaction_no,
+        order.state,
+        order.means,
+        order.token_kind or "",
+        order.token_value,
+        order.vin,
+        _local(order.started_at, zone),
+        _local(order.ended_at, zone),
+        format_kwh(order.energy_dwh),
+        format_yuan(order.payable_fen),
+        order.failure_reason,
+        " ".join(order.flags),
+    ]
+
+
+def _local(at: datetime | None, zone: ZoneInfo) -> str:
+    return "" if at is None else at.astimezone(zone).isoformat(timespec="seconds")
+
+
+def _harmless(value: Any) -> str:
+    text = str(value)
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+async def _last_bills(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, Bill]:
+    rows = await session.scalars(
+        select(Bill).where(col(Bill.order_id).in_(order_ids)).order_by(col(Bill.version))
+    )
+    return {bill.order_id: bill for bill in rows}

@@ -1,0 +1,266 @@
+"""Orders over HTTP: lists, detail, remote start and stop, review, explanation, export."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+from sqlmodel import col
+
+from cloud.billing import service as billing
+from cloud.core.db import SessionDep
+from cloud.core.deps import ClockDep, Dispatcher, Reader
+from cloud.core.errors import error_responses
+from cloud.core.idempotency import IdempotencyDep, KeyReusedError
+from cloud.core.json import FastJson
+from cloud.core.pagination import Page, PageDep, newest_first
+from cloud.orders import queries, service
+from cloud.orders.explain import explain_order
+from cloud.orders.facts import fact_as_json, facts_of
+from cloud.orders.frames import fetch_frames
+from cloud.orders.models import Order
+from cloud.orders.queries import OrderFilter
+from cloud.orders.reconcile import reconcile
+from cloud.orders.rendering import as_data
+from cloud.orders.rules import OrderState
+from cloud.orders.schemas import (
+    BillRead,
+    DecisionBody,
+    DecisionRead,
+    OrderDetail,
+    OrderRead,
+    QueueEntry,
+    ReviewRead,
+    StartBody,
+    StartRead,
+    StopRead,
+    TimelineEntry,
+)
+from cloud.stations.lookup import ChargePointNotFoundError, StationNotFoundError
+from shared.contracts.events import Token
+
+router = APIRouter(prefix="/api/v1/orders", tags=["orders"])
+
+
+def _filter(
+    *,
+    station: str = "",
+    state: OrderState | None = None,
+    created_from: AwareDatetime | None = None,
+    created_to: AwareDatetime | None = None,
+    charge_point_no: str = "",
+    connector_no: int | None = None,
+    token: str = "",
+    transaction_no: str = "",
+    parallel_no: str = "",
+) -> OrderFilter:
+    return OrderFilter(
+        station_no=station,
+        state=state,
+        created_from=created_from,
+        created_to=created_to,
+        charge_point_no=charge_point_no,
+        connector_no=connector_no,
+        token=token,
+        transaction_no=transaction_no,
+        parallel_no=parallel_no,
+    )
+
+
+FilterDep = Annotated[OrderFilter, Depends(_filter)]
+
+
+@router.get("", operation_id="orders_list", responses=error_responses(StationNotFoundError))
+async def list_orders(
+    session: SessionDep, staff: Reader, page: PageDep, wanted: FilterDep
+) -> Page[OrderRead]:
+    """List orders, newest first."""
+    statement = await queries.filtered(session, staff.operator_id, wanted)
+    rows, cursor = await newest_first(session, statement, page, id_column=col(Order.id))
+    return Page(items=[OrderRead.of(row) for row in rows], next_cursor=cursor)
+
+
+@router.post(
+    "",
+    status_code=202,
+    operation_id="orders_start",
+    responses=error_responses(
+        StationNotFoundError, ChargePointNotFoundError, service.TokenRefusedError, KeyReusedError
+    ),
+)
+async def start_order(
+    body: StartBody,
+    session: SessionDep,
+    staff: Dispatcher,
+    clock: ClockDep,
+    idempotency: IdempotencyDep,
+) -> StartRead:
+    """Start charging from here. Answers with the order at once; facts tell the rest."""
+    now = clock.now()
+
+    async def start() -> StartRead:
+        fields = body.model_dump(exclude={"station_no", "token"})
+        token = None if body.token is None else Token(body.token.kind, body.token.value)
+        order = await service.request_start(
+            session,
+            staff=staff,
+            station_no=body.station_no,
+            wish=service.StartWish(token=token, **fields),
+            now=now,
+        )
+        return StartRead(order_id=order.id, state=order.state, command_id=order.start_command_id)
+
+    return await idempotency.once(session, staff, StartRead, start, now=now)
+
+
+@router.get("/export.csv", operation_id="orders_export", response_class=Response)
+async def export_orders(session: SessionDep, staff: Reader, wanted: FilterDep) -> Response:
+    """Export the filtered orders as CSV (UTF-8 with byte order mark), at most 50,000."""
+    statement = await queries.filtered(session, staff.operator_id, wanted)
+    orders = await queries.export_rows(session, statement)
+    stations = await queries.station_zones(session, staff.operator_id)
+    return Response(
+        queries.as_csv(orders, stations).encode(),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
+    )
+
+
+@router.get("/review", operation_id="orders_review_queue")
+async def review_queue(
+    session: SessionDep,
+    staff: Reader,
+    cause: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> list[QueueEntry]:
+    """List what waits for a decision, oldest first, with the three figures."""
+    rows = await queries.open_reviews(session, staff.operator_id, cause=cause, limit=limit)
+    return [
+        QueueEntry(
+            order=OrderRead.of(order),
+            review=ReviewRead.of(review),
+            bill=None if bill is None else BillRead.of(bill, []),
+        )
+        for review, order, bill in rows
+    ]
+
+
+@router.get("/reconciliation", operation_id="orders_reconcile", response_class=FastJson)
+async def reconcile_day(
+    session: SessionDep, staff: Reader, day: date, station: str = ""
+) -> FastJson:
+    """Compare the sums of HQ, station and charge points for the stations' local day."""
+    days = await reconcile(session, day=day, operator_id=staff.operator_id, station_no=station)
+    return FastJson([msgspec.to_builtins(each) | {"ok": each.ok} for each in days])
+
+
+@router.get(
+    "/{order_id}", operation_id="orders_get", responses=error_responses(service.OrderNotFoundError)
+)
+async def get_order(order_id: UUID, session: SessionDep, staff: Reader) -> OrderDetail:
+    """Return an order with its timeline, its bills and its review."""
+    order = await service.order_by_id(session, operator_id=staff.operator_id, order_id=order_id)
+    review = await service.review_of(session, order.id)
+    return OrderDetail(
+        **OrderRead.of(order).model_dump(),
+        timeline=[
+            TimelineEntry(
+                kind=fact.kind,
+                role=fact.role,
+                occurred_at=fact.occurred_at,
+                received_at=fact.received_at,
+                event=msgspec.json.decode(fact_as_json(fact)),
+            )
+            for fact in await facts_of(session, order.id)
+        ],
+        bills=[
+            BillRead.of(bill, list(await billing.lines_of(session, bill.id)))
+            for bill in await billing.bills_of(session, order.id)
+        ],
+        review=None if review is None else ReviewRead.of(review),
+    )
+
+
+@router.post(
+    "/{order_id}/stop",
+    status_code=202,
+    operation_id="orders_stop",
+    responses=error_responses(service.OrderNotFoundError, service.OrderOverError, KeyReusedError),
+)
+async def stop_order(
+    order_id: UUID,
+    session: SessionDep,
+    staff: Dispatcher,
+    clock: ClockDep,
+    idempotency: IdempotencyDep,
+) -> StopRead:
+    """Ask the station to stop. The order ends when the station says that it did."""
+    now = clock.now()
+
+    async def stop() -> StopRead:
+        order = await service.request_stop(
+            session, operator_id=staff.operator_id, order_id=order_id, now=now
+        )
+        return StopRead(
+            order_id=order.id, state=order.state, stop_requested_at=order.stop_requested_at
+        )
+
+    return await idempotency.once(session, staff, StopRead, stop, now=now)
+
+
+@router.post(
+    "/{order_id}/review",
+    operation_id="orders_decide",
+    responses=error_responses(service.OrderNotFoundError, service.NotInReviewError, KeyReusedError),
+)
+async def decide_order(
+    order_id: UUID,
+    body: DecisionBody,
+    session: SessionDep,
+    staff: Dispatcher,
+    clock: ClockDep,
+    idempotency: IdempotencyDep,
+) -> DecisionRead:
+    """Decide what an order costs: HQ's figure, the charge point's, or nothing."""
+    now = clock.now()
+
+    async def decide() -> DecisionRead:
+        order, bill = await service.decide(
+            session,
+            staff=staff,
+            order_id=order_id,
+            decision=body.decision,
+            reason=body.reason,
+            now=now,
+        )
+        lines = list(await billing.lines_of(session, bill.id))
+        return DecisionRead(order=OrderRead.of(order), bill=BillRead.of(bill, lines))
+
+    return await idempotency.once(session, staff, DecisionRead, decide, now=now)
+
+
+@router.get(
+    "/{order_id}/explanation",
+    operation_id="orders_explain",
+    response_class=FastJson,
+    responses=error_responses(service.OrderNotFoundError),
+)
+async def explain(
+    request: Request,
+    order_id: str,
+    session: SessionDep,
+    staff: Reader,
+    clock: ClockDep,
+    *,
+    frames: bool = False,
+) -> FastJson:
+    """Return what a bill was made of; `frames=true` also asks the station for its raw frames."""
+    explanation = await explain_order(session, order_id, operator_id=staff.operator_id)
+    if frames:
+        sessions: Any = request.app.state.sessions
+        await fetch_frames(sessions, clock, explanation)
+    return FastJson(as_data(explanation))
