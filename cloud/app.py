@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import RouteContext, iter_route_contexts
 from redis.asyncio import Redis
 from starlette.responses import HTMLResponse, Response
 
@@ -81,7 +81,7 @@ def create_app(parts: WebParts) -> FastAPI:
     async def docs() -> HTMLResponse:
         return HTMLResponse(operations_page(app.openapi()))
 
-    _check_permissions(app)
+    check_permissions(app)
     return app
 
 
@@ -119,26 +119,28 @@ async def _observe(
     return response
 
 
-def permission_of(route: APIRoute) -> Requires | None:
+def permission_of(route: RouteContext) -> Requires | None:
     """Return what a route requires, None if it declares nothing."""
-    waiting = list(route.dependant.dependencies)
+    waiting = [getattr(route, "dependant", None)]
     while waiting:
         dependant = waiting.pop()
-        if isinstance(dependant.call, Requires):
-            return dependant.call
-        waiting.extend(dependant.dependencies)
+        if dependant is not None:
+            if isinstance(dependant.call, Requires):
+                return dependant.call
+            waiting.extend(dependant.dependencies)
     return None
 
 
-def api_routes(app: FastAPI) -> list[APIRoute]:
-    """Return all routes with an operation."""
-    return [route for route in app.routes if isinstance(route, APIRoute)]
+def all_routes(app: FastAPI) -> list[RouteContext]:
+    """Return every route that answers requests, those of included routers too."""
+    return list(iter_route_contexts(app.routes))
 
 
-def _check_permissions(app: FastAPI) -> None:
+def check_permissions(app: FastAPI) -> None:
+    """Refuse to start with a route that declares no permission. Raises RuntimeError."""
     open_routes = [
-        route.path
-        for route in api_routes(app)
+        str(route.path)
+        for route in all_routes(app)
         if route.path not in PUBLIC and permission_of(route) is None
     ]
     if open_routes:

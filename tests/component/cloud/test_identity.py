@@ -1,0 +1,129 @@
+"""Who may do what: every route against every role, log-in, keys, limits, the audit trail."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from redis.asyncio import Redis
+
+from cloud.app import PUBLIC, all_routes, check_permissions, permission_of
+from cloud.core.security import MATRIX, Role
+from cloud.identity.limits import LoginLimit
+from tests.component.cloud.conftest import PASSWORD, LogIn
+
+
+async def test_every_route_lets_in_exactly_the_roles_of_the_matrix(
+    api: FastAPI, client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    headers: dict[Role | None, dict[str, str]] = {role: await log_in(role) for role in Role}
+    headers[None] = {}
+    tried = 0
+    for route in all_routes(api):
+        if route.path in PUBLIC or "stream" in route.path:
+            continue
+        required = permission_of(route)
+        assert required is not None, f"{route.path} declares no permission"
+        # Numbers that nobody has: whoever is let in finds nothing, and nothing is changed.
+        path = re.sub(r"\{[^}]*id[^}]*\}", str(uuid4()), str(route.path))
+        path = re.sub(r"\{[^}]*\}", "NOBODY", path)
+        for method in route.methods or ():
+            for role, header in headers.items():
+                answer = await client.request(method, path, headers=header)
+                case = f"{method} {path} as {role}: {answer.status_code}"
+                if role is None:
+                    assert answer.status_code == 401, case
+                elif role in MATRIX[required.permission]:
+                    assert answer.status_code not in (401, 403, 500), f"{case} {answer.text}"
+                else:
+                    assert answer.status_code == 403, case
+                tried += 1
+    assert tried > 40
+
+
+async def nothing() -> dict[str, str]:
+    return {}
+
+
+def test_a_route_that_forgets_its_permission_stops_the_start() -> None:
+    router = APIRouter(prefix="/api/v1")
+    router.add_api_route("/secrets", dict, methods=["GET"])
+    app = FastAPI()
+    app.include_router(router)
+    with pytest.raises(RuntimeError, match="/api/v1/secrets"):
+        check_permissions(app)
+
+
+async def test_wrong_log_ins_say_nothing_and_are_limited(
+    client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    await log_in(Role.VIEWER)
+    answers = [
+        await client.post("/api/v1/auth/token", data={"username": "nobody", "password": "x" * 20})
+        for _ in range(11)
+    ]
+    assert {answer.status_code for answer in answers[:10]} == {401}
+    assert answers[10].status_code == 429
+    assert int(answers[10].headers["retry-after"]) > 0
+    assert answers[0].json()["code"] == "unauthorized"
+
+
+async def test_without_redis_nobody_logs_in_but_tokens_hold(
+    api: FastAPI, client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    viewer = await log_in(Role.VIEWER)
+    away = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.2)
+    api.state.login_limit = LoginLimit(away, per_minute=10)
+    answer = await client.post("/api/v1/auth/token", data={"username": "x", "password": PASSWORD})
+    assert answer.status_code == 503
+    assert (await client.get("/api/v1/auth/me", headers=viewer)).status_code == 200
+    await away.aclose()
+
+
+async def test_keys_act_in_their_role_until_revoked_and_changes_are_on_record(
+    client: httpx.AsyncClient, log_in: LogIn, database: asyncpg.Connection
+) -> None:
+    admin = await log_in(Role.ADMIN)
+    made = await client.post(
+        "/api/v1/api-keys", json={"name": "billing", "role": "viewer"}, headers=admin
+    )
+    key = {"Authorization": f"Bearer {made.json()['key']}"}
+    me = await client.get("/api/v1/auth/me", headers=key)
+    assert (me.json()["name"], me.json()["role"]) == ("key:billing", "viewer")
+    assert (await client.get("/api/v1/staff", headers=key)).status_code == 403
+    await client.delete(f"/api/v1/api-keys/{made.json()['id']}", headers=admin)
+    assert (await client.get("/api/v1/auth/me", headers=key)).status_code == 401
+    audit = (await client.get("/api/v1/audit?limit=2", headers=admin)).json()
+    assert [entry["action"] for entry in audit["items"]] == ["revoke_key", "create_key"]
+    rest = await client.get(f"/api/v1/audit?cursor={audit['next_cursor']}", headers=admin)
+    assert [entry["action"] for entry in rest.json()["items"]] == ["log_in"]
+    assert (await client.get("/api/v1/audit?cursor=zz", headers=admin)).status_code == 400
+
+
+async def test_a_changed_person_is_out_at_once(client: httpx.AsyncClient, log_in: LogIn) -> None:
+    admin, viewer = await log_in(Role.ADMIN), await log_in(Role.VIEWER)
+    me = (await client.get("/api/v1/auth/me", headers=viewer)).json()
+    changed = await client.patch(f"/api/v1/staff/{me['id']}", json={"active": False}, headers=admin)
+    assert changed.json()["active"] is False
+    assert (await client.get("/api/v1/auth/me", headers=viewer)).status_code == 401
+    forged = {"Authorization": viewer["Authorization"][:-2] + "xx"}
+    assert (await client.get("/api/v1/auth/me", headers=forged)).status_code == 401
+
+
+async def test_health_description_and_errors_are_plain(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    assert (await client.get("/readyz")).json()["checks"] == {"database": "ok", "redis": "ok"}
+    assert "vw_http_requests_total" in (await client.get("/metrics")).text
+    description = (await client.get("/api/v1/openapi.json")).json()
+    assert "/api/v1/auth/token" in description["paths"]
+    page = (await client.get("/docs")).text
+    assert "/api/v1/stations" in page
+    assert "http://" not in page.replace("http://hq", "")
+    assert "https://" not in page
+    missing = await client.get("/api/v1/nothing", headers={"X-Request-ID": "abc-1"})
+    assert missing.headers["content-type"] == "application/problem+json"
+    assert missing.json()["request_id"] == missing.headers["x-request-id"] == "abc-1"
