@@ -109,14 +109,14 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        reserve_due_s = 0.0
+        reserve_due_s = self._clock.monotonic_s()
         while not self._closing:
-            works = self._take(None)
-            if works:
-                self._write(works)
             if self._clock.monotonic_s() >= reserve_due_s:
                 self._reserve.make()
                 reserve_due_s = self._clock.monotonic_s() + _RESERVE_PERIOD_S
+            works = self._take(None)
+            if works:
+                self._write(works)
         if self._store is not None:
             try:
                 self._store.set_clean(clean=True)
