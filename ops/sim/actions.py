@@ -256,11 +256,13 @@ class Garbage(AtPoint, frozen=True, tag="garbage", kw_only=True):
 
 
 class SecondLogin(AtPoint, frozen=True, tag="second_login", kw_only=True):
-    """Log in with the same number on a second connection."""
+    """Log in with the same number on a second connection, from another address if given."""
+
+    from_host: str = ""
 
     async def run(self, site: Site) -> Any:
         """Return the platform's first answer in hex, empty if it closed the connection."""
-        return {"answer": (await self.point(site).second_login()).hex()}
+        return {"answer": (await self.point(site).second_login(self.from_host)).hex()}
 
 
 class ResendRecord(AtPoint, frozen=True, tag="resend_record", kw_only=True):

@@ -290,10 +290,11 @@ class ChargePoint:
         """
         self.machine.records.resend(transaction_no, add_energy_dwh)
 
-    async def second_login(self) -> bytes:
+    async def second_login(self, from_host: str = "") -> bytes:
         """Log in with the same number on a second connection; returns the first answer bytes.
 
-        The second connection stays open until `stop`, empty bytes mean that it was closed.
+        The second connection stays open until `stop`; empty bytes mean that it was closed.
+        `from_host` is the local address that it comes from, for example 127.0.0.2.
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -307,7 +308,10 @@ class ChargePoint:
                     answer.set_result(b"")
 
         loop = asyncio.get_running_loop()
-        self._second, _ = await loop.create_connection(Second, self.host, self.port)
+        local = (from_host, 0) if from_host else None
+        self._second, _ = await loop.create_connection(
+            Second, self.host, self.port, local_addr=local
+        )
         self._second.write(self.machine.session.login_frame())
         return await answer
 

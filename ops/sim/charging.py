@@ -100,6 +100,8 @@ class Charges:
             failure = START_WITHOUT_BALANCE
         if failure:
             charge.stop_reason = failure
+            if machine.session.ready and failure in wire.TIMEOUTS:
+                machine.send(wire.error_report(machine.no, number, charge))
             self._finish(connector)
             return
         if machine.session.ready:
@@ -238,8 +240,10 @@ class Charges:
             machine.send(wire.charging_end(machine.no, number, charge))
         connector.charge = None
         self._stop_parallel(charge, charge.stop_reason)
-        machine.records.add(self._entry(connector, charge, machine.clock_offset_ms))
+        entry = self._entry(connector, charge, machine.clock_offset_ms)
+        machine.book.write(entry)
         machine.session.report(number)
+        machine.records.send(entry)
         machine.emit(
             "ended",
             connector_no=number,
@@ -317,7 +321,7 @@ class Charges:
             )
             connector = machine.connectors.get(started.connector_no)
             if connector is not None:
-                machine.records.add(self._entry(connector, charge, offset_ms))
+                machine.book.write(self._entry(connector, charge, offset_ms))
 
     def _on_remote_stop(self, message: RemoteStop, sequence: bytes) -> None:
         machine, faults = self._machine, self._machine.faults

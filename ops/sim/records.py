@@ -31,9 +31,8 @@ class Records:
         """Return who handles which frame."""
         return {RecordConfirm: self._on_confirm}
 
-    def add(self, entry: BookEntry) -> None:
-        """Make a finished transaction durable, then send it if there is a platform."""
-        self._machine.book.write(entry)
+    def send(self, entry: BookEntry) -> None:
+        """Send a record that is in the book, if there is a platform; else a login will."""
         if self._machine.session.logged_in:
             self._send(entry)
 

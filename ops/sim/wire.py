@@ -12,6 +12,7 @@ from edge.devices.chargers.ykc.messages import (
     BmsStatus,
     ChargerAbort,
     ChargingEnd,
+    ErrorReport,
     Handshake,
     Parameters,
     Realtime,
@@ -26,6 +27,8 @@ from shared.clock import from_ms
 NO_TRANSACTION = "0" * 32
 NO_CARD = "0" * 16
 STATUS_FAULT, STATUS_IDLE, STATUS_CHARGING = 1, 2, 3
+# Stop reason of a message that the car did not send -> its 2-bit field of 0x1B, from the lowest.
+TIMEOUTS = {0x5A: 16, 0x5B: 20, 0x5C: 21, 0x5D: 24, 0x5E: 25}
 _CABLE_AMBIENT_C = 27
 _CHARGING_PERMITTED = 0x10
 
@@ -196,6 +199,16 @@ def abort(charge_point_no: str, connector_no: int, charge: Charge) -> BmsAbort |
         reasons=1 << 2 if by_hand else 1,
         faults=0,
         errors=0,
+    )
+
+
+def error_report(charge_point_no: str, connector_no: int, charge: Charge) -> ErrorReport:
+    """0x1B: which message of the car did not come in time; for a reason in `TIMEOUTS`."""
+    return ErrorReport(
+        transaction_no=charge.transaction_no,
+        charge_point_no=charge_point_no,
+        connector_no=connector_no,
+        errors=1 << 2 * TIMEOUTS[charge.stop_reason],
     )
 
 

@@ -205,5 +205,19 @@ async def test_a_hot_battery_shows_in_bms_frames_until_the_station_stops_it(
 
 async def test_two_points_with_one_number(platform: FakePlatform, point: ChargePoint) -> None:
     async with asyncio.timeout(5):
-        assert await point.second_login()
+        assert await point.second_login("127.0.0.2")
     assert platform.connections == 2
+
+
+async def test_a_slow_line_and_a_mute_charge_point(
+    platform: FakePlatform, point: ChargePoint
+) -> None:
+    point.set_fault("trickle_s", 0.001)
+    point.plug_in(1, Car.seeded(8))
+    await platform.received(Realtime, lambda m: m.plugged_in == 1)
+    point.set_fault("trickle_s", 0.0)
+    point.set_fault("no_login", True)
+    logins = len(platform.of(Login))
+    point.drop_link()
+    await point.wait_for("connected", since=point.mark())
+    assert len(platform.of(Login)) == logins

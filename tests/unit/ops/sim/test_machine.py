@@ -20,6 +20,9 @@ from edge.devices.chargers.ykc.messages import (
     OfflineCardsClear,
     OfflineCardsQuery,
     OfflineCardsSync,
+    ParallelRemoteStart,
+    ParallelStartRequest,
+    ParallelStartRequestAnswer,
     QrPrefix,
     Reboot,
     RecordConfirm,
@@ -473,3 +476,82 @@ def test_bad_input_is_noted_and_survived() -> None:
     assert {"bad_input", "unknown_frame"} <= set(bench.names())
     bench.run(10)
     assert bench.machine.wire is not None
+
+
+def test_a_silent_car_is_reported() -> None:
+    bench = Bench()
+    bench.log_in()
+    bench.plug_in()
+    bench.machine.faults.start_failure = 0x5E
+    bench.start_by_card()
+    bench.run(5)
+    assert bench.messages(0x1B)[0].errors >> 48 & 0xFF == 0b0100  # BCL timeout
+    assert bench.messages(0x3B)[0].stop_reason == 0x5E
+
+
+def parallel_answer(request: ParallelStartRequest, authorized: int) -> ParallelStartRequestAnswer:
+    return ParallelStartRequestAnswer(
+        transaction_no=f"{NO}{request.connector_no:02d}2611221420000001",
+        charge_point_no=NO,
+        connector_no=request.connector_no,
+        logical_card="0" * 16,
+        balance_fen=50_000,
+        authorized=authorized,
+        reason=1 - authorized,
+        parallel_no=request.parallel_no,
+    )
+
+
+def parallel(second_allowed: int) -> Bench:
+    bench = Bench()
+    bench.log_in()
+    car = Car.seeded(1, soc=0.2)
+    for connector in bench.machine.connectors.values():
+        connector.car = car
+    bench.machine.starts.request_parallel([1, 2], CARD)
+    first, second = bench.messages(0xA1)
+    assert (first.role, second.role) == (0, 1)
+    assert first.parallel_no == second.parallel_no
+    bench.give(parallel_answer(first, 1))
+    assert "starting" not in bench.names()
+    bench.give(parallel_answer(second, second_allowed))
+    bench.run(60)
+    return bench
+
+
+def test_parallel_charge_starts_and_stops_as_one() -> None:
+    bench = parallel(1)
+    assert bench.names().count("charging") == 2
+    bench.give(RemoteStop(charge_point_no=NO, connector_no=1))
+    bench.run(2)
+    records = bench.messages(0x3B)
+    assert {record.connector_no for record in records} == {1, 2}
+    energies = [record.energy_dwh for record in records]
+    assert min(energies) > 0
+    assert max(energies) - min(energies) < max(energies) // 20  # the car's demand is shared
+
+
+def test_parallel_charge_refused_on_one_connector_starts_nowhere() -> None:
+    bench = parallel(0)
+    assert "charging" not in bench.names()
+    assert bench.messages(0x3B) == []
+
+
+def test_parallel_remote_start() -> None:
+    bench = Bench()
+    bench.log_in()
+    bench.plug_in()
+    for connector_no in (1, 2):
+        bench.give(
+            ParallelRemoteStart(
+                transaction_no=f"{NO}{connector_no:02d}2611221420000001",
+                charge_point_no=NO,
+                connector_no=connector_no,
+                logical_card="0" * 16,
+                physical_card="0" * 16,
+                balance_fen=1000,
+                parallel_no="261122142000",
+            )
+        )
+    answers = [(answer.result, answer.reason, answer.role) for answer in bench.messages(0xA3)]
+    assert answers == [(1, 0, 0), (0, 5, 1)]
