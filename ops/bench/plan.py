@@ -1,0 +1,50 @@
+"""How large a bench is: the whole of it, `--quick`, and the tiny one of the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationPlan:
+    """Sizes of `vw bench station`."""
+
+    runs: int = 5
+    connections: int = 200
+    frames_per_s: int = 5_000
+    warm_s: float = 1.5
+    paced_s: float = 5.0
+    blast_frames: int = 200_000
+    memory_agents: int = 5
+    memory_s: float = 15.0
+    alarms: int = 300
+    alarms_per_s: float = 50.0
+    alarm_frames_per_s: int = 2_000
+    logins: int = 2_000
+    logins_per_s: float = 200.0
+
+
+STATION = StationPlan()
+STATION_QUICK = StationPlan(
+    runs=3,
+    warm_s=0.5,
+    paced_s=1.5,
+    blast_frames=60_000,
+    memory_agents=3,
+    memory_s=3.0,
+    alarms=100,
+    logins=500,
+)
+STATION_TINY = StationPlan(
+    runs=1,
+    connections=5,
+    frames_per_s=200,
+    warm_s=0.1,
+    paced_s=0.2,
+    blast_frames=400,
+    memory_agents=1,
+    memory_s=0.2,
+    alarms=3,
+    alarm_frames_per_s=100,
+    logins=10,
+)
