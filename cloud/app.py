@@ -27,7 +27,7 @@ from cloud.identity.limits import LoginLimit
 from cloud.identity.service import signing_secret
 from cloud.identity.tokens import Tokens
 from cloud.settings import Settings
-from cloud.slices import routers
+from cloud.slices import ROUTERS
 from cloud.stations.edge_config import PublicBroker
 from shared.clock import Clock
 from shared.errors import ConfigError
@@ -74,7 +74,7 @@ def create_app(parts: WebParts) -> FastAPI:
     install_error_handlers(app)
     app.middleware("http")(_observe)
     app.include_router(health_router)
-    for router in routers():
+    for router in ROUTERS:
         app.include_router(router)
 
     @app.get("/docs", include_in_schema=False)

@@ -7,13 +7,15 @@ import contextlib
 import getpass
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from cloud import settings as settings_module
+from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.settings import Settings
 from shared import logs
@@ -27,20 +29,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_FAILED, _USAGE, _UNREACHABLE, _CONFLICT = 1, 2, 5, 6
+_FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE, _CONFLICT = 1, 2, 3, 5, 6
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="HQ's TOML file.")]
+_CONFIG = Path("/etc/voltwarden/cloud.toml")
+ConfigOption = Annotated[
+    Path, typer.Option("--config", envvar="VW_HQ_CONFIG", help="HQ's TOML file.")
+]
 
 
 @app.command()
-def serve(config: ConfigOption) -> None:
+def serve(config: ConfigOption = _CONFIG) -> None:
     """Serve the API until Ctrl-C. Exit 5: database or Redis do not answer."""
     settings = _load(config)
     _run(_serve(settings))
 
 
 @app.command()
-def work(config: ConfigOption) -> None:
+def work(config: ConfigOption = _CONFIG) -> None:
     """Take in what stations report and send commands, until Ctrl-C. Any number may run."""
     from cloud.worker import run_worker
 
@@ -49,7 +54,7 @@ def work(config: ConfigOption) -> None:
 
 
 @app.command()
-def migrate(config: ConfigOption) -> None:
+def migrate(config: ConfigOption = _CONFIG) -> None:
     """Bring the database to this program's version. Safe to run again."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -73,7 +78,7 @@ def openapi() -> None:
 
 @app.command(name="create-admin")
 def create_admin(
-    config: ConfigOption,
+    config: ConfigOption = _CONFIG,
     username: Annotated[str, typer.Option(help="Log-in name.")] = "admin",
     operator: Annotated[str, typer.Option(help="The company.")] = "Voltwarden",
     role: Annotated[Role, typer.Option(help="What this person may do.")] = Role.ADMIN,
@@ -92,8 +97,8 @@ def create_admin(
 
 @app.command(name="create-station")
 def create_station(
-    config: ConfigOption,
     station_no: Annotated[str, typer.Argument(help="Its short number.")],
+    config: ConfigOption = _CONFIG,
     name: Annotated[str, typer.Option(help="What people call it.")] = "",
     zone: Annotated[str, typer.Option(help="IANA time zone.")] = "Asia/Shanghai",
     operator: Annotated[str, typer.Option(help="The company.")] = "Voltwarden",
@@ -102,6 +107,76 @@ def create_station(
     settings = _load(config)
     made = _run(_create_station(settings, station_no, name or station_no, zone, operator))
     sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
+
+
+@app.command()
+def explain(
+    order: Annotated[str, typer.Argument(help="Order id, transaction id or transaction number.")],
+    config: ConfigOption = _CONFIG,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds to wait for the station's frames; 0 = none.")
+    ] = 10.0,
+) -> None:
+    """Say why a bill is what it is: readings, periods, prices, rounding, raw frames.
+
+    Exit 3: no such order.
+    """
+    from cloud.orders.cli import explain_command
+
+    settings = _load(config)
+    clock = settings.make_clock()
+
+    async def ask() -> str:
+        async with _open_sessions(settings) as sessions:
+            return await explain_command(
+                sessions, clock, order, as_json=as_json, timeout_s=timeout_s
+            )
+
+    sys.stdout.write(_run(ask()))
+
+
+@app.command()
+def reconcile(
+    config: ConfigOption = _CONFIG,
+    day: Annotated[str, typer.Option(help="The stations' local day, YYYY-MM-DD; else today.")] = "",
+    station: Annotated[str, typer.Option(help="Only this station.")] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare the sums of HQ, stations and charge points for a day. Exit 1: they differ."""
+    from datetime import date
+
+    from cloud.orders.cli import reconcile_command
+
+    settings = _load(config)
+    try:
+        wanted = date.fromisoformat(day) if day else settings.make_clock().now().date()
+    except ValueError:
+        _fail(f"--day {day!r} is no day; write it as 2026-11-22", _USAGE)
+
+    async def ask() -> tuple[str, bool]:
+        async with _open_sessions(settings) as sessions:
+            return await reconcile_command(
+                sessions, day=wanted, station_no=station, as_json=as_json
+            )
+
+    text, agree = _run(ask())
+    sys.stdout.write(text)
+    if not agree:
+        raise typer.Exit(_FAILED)
+
+
+@asynccontextmanager
+async def _open_sessions(settings: Settings) -> AsyncIterator[Sessions]:
+    from cloud.core.connections import check_database, open_connections
+
+    async with open_connections(
+        settings.database.url, settings.redis.url, pool_size=1, time_scale=settings.time_scale
+    ) as connections:
+        await check_database(connections.engine)
+        yield connections.sessions
 
 
 async def _serve(settings: Settings) -> None:
@@ -142,31 +217,25 @@ async def _until_told(work_: Coroutine[Any, Any, None]) -> None:
 async def _create_admin(
     settings: Settings, username: str, operator: str, role: Role, password: str
 ) -> None:
-    from cloud.core.connections import check_database, open_connections
     from cloud.identity.service import create_staff
     from cloud.stations.service import ensure_operator
 
     now = settings.make_clock().now()
-    async with open_connections(
-        settings.database.url, settings.redis.url, pool_size=1, time_scale=1.0
-    ) as connections:
-        await check_database(connections.engine)
-        async with connections.sessions() as session, session.begin():
-            company = await ensure_operator(session, name=operator, now=now)
-            await create_staff(
-                session,
-                operator_id=company.id,
-                username=username,
-                password=password,
-                role=role,
-                now=now,
-            )
+    async with _open_sessions(settings) as sessions, sessions() as session, session.begin():
+        company = await ensure_operator(session, name=operator, now=now)
+        await create_staff(
+            session,
+            operator_id=company.id,
+            username=username,
+            password=password,
+            role=role,
+            now=now,
+        )
 
 
 async def _create_station(
     settings: Settings, station_no: str, name: str, zone: str, operator: str
 ) -> dict[str, str]:
-    from cloud.core.connections import check_database, open_connections
     from cloud.stations import service
     from cloud.stations.edge_config import PublicBroker, edge_toml
 
@@ -176,22 +245,18 @@ async def _create_station(
         settings.broker.port,
         settings.broker.tls_ca_file is not None,
     )
-    async with open_connections(
-        settings.database.url, settings.redis.url, pool_size=1, time_scale=1.0
-    ) as connections:
-        await check_database(connections.engine)
-        async with connections.sessions() as session, session.begin():
-            company = await service.ensure_operator(session, name=operator, now=now)
-            station, secret = await service.create_station(
-                session,
-                operator_id=company.id,
-                station_no=station_no,
-                name_zh=name,
-                name_en=name,
-                time_zone=zone,
-                now=now,
-            )
-            text = edge_toml(station, broker=broker)
+    async with _open_sessions(settings) as sessions, sessions() as session, session.begin():
+        company = await service.ensure_operator(session, name=operator, now=now)
+        station, secret = await service.create_station(
+            session,
+            operator_id=company.id,
+            station_no=station_no,
+            name_zh=name,
+            name_en=name,
+            time_zone=zone,
+            now=now,
+        )
+        text = edge_toml(station, broker=broker)
     return {"station_no": station_no, "secret": secret, "edge_toml": text}
 
 
@@ -241,7 +306,7 @@ def _run(work_: Coroutine[Any, Any, Any]) -> Any:
     except ConfigError as error:
         _fail(str(error), _USAGE)
     except BusinessError as error:
-        _fail(str(error), _CONFLICT if error.status == 409 else _FAILED)
+        _fail(str(error), {404: _NOT_FOUND, 409: _CONFLICT}.get(error.status, _FAILED))
     except VoltwardenError as error:
         _fail(str(error), _FAILED)
 

@@ -1,31 +1,41 @@
-"""The slices of HQ in layer order, lowest first: the only list of them, for both roots."""
+"""The slices of HQ, lowest first: the only list of them, for both composition roots.
+
+A slice that comes later is placed here and in the layer contract of `pyproject.toml`.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
-
 from fastapi import APIRouter
 
+from cloud.access import handlers as access_handlers
+from cloud.access import routes as access_routes
+from cloud.alarms import handlers as alarms_handlers
+from cloud.alarms import routes as alarms_routes
+from cloud.identity import routes as identity_routes
 from cloud.ingest.handlers import Handlers
+from cloud.live import routes as live_routes
+from cloud.orders import handlers as orders_handlers
+from cloud.orders import routes as orders_routes
+from cloud.stations import handlers as stations_handlers
+from cloud.stations import routes as stations_routes
+from cloud.tariffs import handlers as tariffs_handlers
+from cloud.tariffs import routes as tariffs_routes
 
-SLICES = ("identity", "stations", "tariffs", "access", "billing", "orders", "live", "alarms")
+ROUTERS: tuple[APIRouter, ...] = (
+    identity_routes.router,
+    stations_routes.router,
+    tariffs_routes.router,
+    access_routes.router,
+    orders_routes.router,
+    live_routes.router,
+    alarms_routes.router,
+)
 
-
-def routers() -> list[APIRouter]:
-    """Return the routers of all slices that have one."""
-    return [module.router for module in _modules("routes")]
-
-
-def handler_tables() -> list[Handlers]:
-    """Return the handlers of all slices that have some, in layer order."""
-    return [module.HANDLERS for module in _modules("handlers") if hasattr(module, "HANDLERS")]
-
-
-def _modules(name: str) -> list[Any]:
-    return [
-        import_module(f"cloud.{slice_}.{name}")
-        for slice_ in SLICES
-        if find_spec(f"cloud.{slice_}") and find_spec(f"cloud.{slice_}.{name}")
-    ]
+HANDLER_TABLES: tuple[Handlers, ...] = (
+    stations_handlers.HANDLERS,
+    tariffs_handlers.HANDLERS,
+    access_handlers.HANDLERS,
+    orders_handlers.HANDLERS,
+    alarms_handlers.HANDLERS,
+)
+"""In layer order; `live` makes its own table, with its store, in the worker."""

@@ -21,14 +21,15 @@ from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
 from cloud.ingest.events import EventWriter, context_of, dispatch, report_parked
 from cloud.ingest.handlers import Handler, Ingested, merge
 from cloud.ingest.inbox import is_transient
-from cloud.ingest.jobs import purge_commands, purge_inbox
+from cloud.ingest.jobs import purge_commands, purge_idempotency, purge_inbox
 from cloud.ingest.publisher import CommandPublisher, listen
 from cloud.ingest.receiver import BrokerAddress, Link, Sinks
 from cloud.live.handlers import make_handlers
 from cloud.live.presence import Presence
 from cloud.live.store import LiveStore
+from cloud.orders.jobs import fail_unanswered_orders
 from cloud.settings import Settings
-from cloud.slices import handler_tables
+from cloud.slices import HANDLER_TABLES
 from cloud.stations.models import Station
 from cloud.stations.service import zone_of
 from cloud.telemetry.partitions import Partitions
@@ -66,7 +67,7 @@ class Worker:
         self._sessions = connections.sessions
         self.live = LiveStore(connections.redis)
         self._handlers: dict[type[Event], tuple[Handler, ...]] = merge(
-            *handler_tables(), make_handlers(self.live)
+            *HANDLER_TABLES, make_handlers(self.live)
         )
         self._partitions = Partitions(pool, clock)
         self.events = EventWriter(
@@ -109,8 +110,10 @@ class Worker:
         )
         self.jobs = (
             Job("partitions", 600.0, self._partitions.make_ahead),
+            Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
             Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
             Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
+            Job("purge_idempotency", 3_600.0, lambda: purge_idempotency(pool, clock)),
         )
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cloud.core.idempotency import KEPT
 from cloud.ingest.batches import Pool
 from shared.clock import Clock
 
@@ -32,3 +33,8 @@ async def purge_commands(pool: Pool, clock: Clock) -> None:
         now - timedelta(days=COMMAND_DAYS),
         now - timedelta(days=WATCH_DAYS),
     )
+
+
+async def purge_idempotency(pool: Pool, clock: Clock) -> None:
+    """Forget the keys of calls that nobody repeats any more."""
+    await pool.execute("DELETE FROM core_idempotency WHERE at < $1", clock.now() - KEPT)

@@ -51,7 +51,7 @@ async def nothing() -> dict[str, str]:
 
 def test_a_route_that_forgets_its_permission_stops_the_start() -> None:
     router = APIRouter(prefix="/api/v1")
-    router.add_api_route("/secrets", dict, methods=["GET"])
+    router.add_api_route("/secrets", nothing, methods=["GET"])
     app = FastAPI()
     app.include_router(router)
     with pytest.raises(RuntimeError, match="/api/v1/secrets"):
