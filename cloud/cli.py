@@ -10,16 +10,18 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from cloud import settings as settings_module
-from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.settings import Settings
 from shared import logs
 from shared.errors import ConfigError, VoltwardenError
+
+if TYPE_CHECKING:  # imported late, so that `--help` is quick
+    from cloud.core.db import Sessions
 
 app = typer.Typer(
     name="hq",
@@ -152,14 +154,18 @@ def reconcile(
 
     settings = _load(config)
     try:
-        wanted = date.fromisoformat(day) if day else settings.make_clock().now().date()
+        wanted = date.fromisoformat(day) if day else None
     except ValueError:
         _fail(f"--day {day!r} is no day; write it as 2026-11-22", _USAGE)
 
     async def ask() -> tuple[str, bool]:
         async with _open_sessions(settings) as sessions:
             return await reconcile_command(
-                sessions, day=wanted, station_no=station, as_json=as_json
+                sessions,
+                settings.make_clock(),
+                day=wanted,
+                station_no=station,
+                as_json=as_json,
             )
 
     text, agree = _run(ask())

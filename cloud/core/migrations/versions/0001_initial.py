@@ -374,7 +374,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_orders_order_no', 'orders_order', ['operator_id', 'station_id', 'transaction_no'], unique=False)
     op.create_index(op.f('ix_orders_order_start_command_id'), 'orders_order', ['start_command_id'], unique=False)
-    op.create_index('ix_orders_order_state', 'orders_order', ['operator_id', 'state'], unique=False)
+    op.create_index('ix_orders_order_state', 'orders_order', ['state', 'operator_id'], unique=False)
     op.create_index(op.f('ix_orders_order_station_id'), 'orders_order', ['station_id'], unique=False)
     op.create_index(op.f('ix_orders_order_token_value'), 'orders_order', ['token_value'], unique=False)
     op.create_table('stations_charge_point',
