@@ -40,11 +40,11 @@ async def explain_command(
 
 
 async def reconcile_command(
-    sessions: Sessions, *, day: date, station_no: str, as_json: bool
+    sessions: Sessions, clock: Clock, *, day: date | None, station_no: str, as_json: bool
 ) -> tuple[str, bool]:
     """Return what to print for `vw hq reconcile`, and whether the books agree."""
     async with sessions() as session:
-        days = await reconcile(session, day=day, station_no=station_no)
+        days = await reconcile(session, day=day, now=clock.now(), station_no=station_no)
     ok = all(each.ok for each in days)
     if as_json:
         rows = [msgspec.to_builtins(each) | {"ok": each.ok} for each in days]

@@ -33,7 +33,8 @@ class Order(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("operator_id", "station_id", "transaction_id"),
         Index("ix_orders_order_no", "operator_id", "station_id", "transaction_no"),
-        Index("ix_orders_order_state", "operator_id", "state"),
+        # State first: the job that looks for unanswered starts asks over all operators.
+        Index("ix_orders_order_state", "state", "operator_id"),
         CheckConstraint("payable_fen >= 0", name="payable_fen"),
         CheckConstraint("energy_dwh >= 0", name="energy_dwh"),
     )

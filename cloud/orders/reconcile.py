@@ -56,7 +56,8 @@ class StationDay(Struct, frozen=True, kw_only=True):
 async def reconcile(
     session: AsyncSession,
     *,
-    day: date,
+    day: date | None,
+    now: datetime,
     operator_id: UUID | None = None,
     station_no: str = "",
 ) -> list[StationDay]:
@@ -64,7 +65,8 @@ async def reconcile(
 
     Args:
         session: An open session; nothing is written.
-        day: The stations' local day on which the transactions ended.
+        day: The stations' local day on which the transactions ended; None = today there.
+        now: HQ's time.
         operator_id: Whose stations; None = all, for HQ's own command line.
         station_no: Only this one; "" = all.
     """
@@ -74,11 +76,15 @@ async def reconcile(
     if station_no:
         statement = statement.where(Station.station_no == station_no)
     stations = (await session.scalars(statement)).all()
-    return [await _station_day(session, station, day) for station in stations]
+    return [await _station_day(session, station, day, now) for station in stations]
 
 
-async def _station_day(session: AsyncSession, station: Station, day: date) -> StationDay:
-    start, end = day_bounds(day, ZoneInfo(station.time_zone))
+async def _station_day(
+    session: AsyncSession, station: Station, day: date | None, now: datetime
+) -> StationDay:
+    zone = ZoneInfo(station.time_zone)
+    day = day or now.astimezone(zone).date()
+    start, end = day_bounds(day, zone)
     orders = (
         await session.scalars(
             select(Order)

@@ -151,10 +151,20 @@ async def review_queue(
 
 @router.get("/reconciliation", operation_id="orders_reconcile", response_class=FastJson)
 async def reconcile_day(
-    session: SessionDep, staff: Reader, day: date, station: str = ""
+    session: SessionDep,
+    staff: Reader,
+    clock: ClockDep,
+    day: date | None = None,
+    station: str = "",
 ) -> FastJson:
-    """Compare the sums of HQ, station and charge points for the stations' local day."""
-    days = await reconcile(session, day=day, operator_id=staff.operator_id, station_no=station)
+    """Compare HQ, station and charge points for the stations' local day; today by default."""
+    days = await reconcile(
+        session,
+        day=day,
+        now=clock.now(),
+        operator_id=staff.operator_id,
+        station_no=station,
+    )
     return FastJson([msgspec.to_builtins(each) | {"ok": each.ok} for each in days])
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import NullPool
@@ -20,23 +17,14 @@ import cloud.core.idempotency
 import cloud.orders.models
 import cloud.tariffs.models  # noqa: F401
 from cloud.core.json import dumps_text
-from ops.embedded import postgres
+from ops.embedded import EmbeddedServers
 from tests.component.cloud.slices.world import World, build_world
 
 
 @pytest.fixture(scope="session")
-def slices_url() -> Iterator[str]:
-    """Yield the URL of an empty database on a server of our own."""
-    # Under /tmp and open: as root, PostgreSQL runs as a user who cannot enter pytest's folder.
-    folder = Path(tempfile.mkdtemp(prefix="vw-slices-", dir="/tmp"))
-    folder.chmod(0o755)
-    data = folder / "pg"
-    try:
-        socket_dir = postgres.start(data, durable=False)
-        yield f"postgresql+asyncpg://postgres@/postgres?host={socket_dir}"
-    finally:
-        postgres.stop(data)
-        shutil.rmtree(folder, ignore_errors=True)
+def slices_url(servers: EmbeddedServers) -> str:
+    """The URL of a database for tests that leave nothing behind."""
+    return servers.create_database("slices")
 
 
 @pytest.fixture

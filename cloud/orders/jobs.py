@@ -1,0 +1,19 @@
+"""Periodic work on orders."""
+
+from __future__ import annotations
+
+import logging
+
+from cloud.core.db import Sessions
+from cloud.orders.service import fail_unanswered
+from shared.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+
+async def fail_unanswered_orders(sessions: Sessions, clock: Clock) -> None:
+    """Fail remote starts that expired without a word of the station."""
+    async with sessions() as session, session.begin():
+        failed = await fail_unanswered(session, now=clock.now())
+    if failed:
+        logger.info("remote starts without an answer orders=%d", failed)
