@@ -138,7 +138,7 @@ class Peer:
         self.logged_in_s = self.heard_s = now.mono_s
         limit_s = max(config.silence_limit_s, timing.silence_min_s)
         self.silence_limit_s = min(limit_s, timing.silence_max_s)
-        self.replaying = True  # until 0x05, 0x09 or a heartbeat: stored 0x13 may come
+        self.replaying = True  # until 0x09 or a heartbeat: stored 0x13 come behind 0x05
         self.busy: dict[int, bool] = {}  # connector -> charging, as its last 0x13 said
         self.tariff: HeldTariff | None = None
         self.confirmed_hash = ""

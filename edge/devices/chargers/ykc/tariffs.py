@@ -42,7 +42,6 @@ def checked(
     peer: Peer, message: messages.TariffCheck, sequence: bytes, out: Received, now: Moment
 ) -> None:
     """Answer 0x05: *same* only if this charge point confirmed exactly this content."""
-    peer.replaying = False
     tariff = peer.tariff
     same = False
     if tariff is not None and message.tariff_no == tariff_no(tariff.model_no):

@@ -228,12 +228,15 @@ def test_an_unknown_state_is_unknown(talk: Talk) -> None:
     assert talk.of(reports.ConnectorSampled)[0].state is reports.WireState.UNKNOWN
 
 
-def test_stored_samples_are_marked_until_the_tariff_check() -> None:
+def test_stored_samples_are_marked_until_the_first_heartbeat() -> None:
     talk = Talk()
     talk.log_in(open_transaction_nos=("1" * 32,))
     talk.hear(realtime(tx=TX), realtime(tx="1" * 32), realtime())
     assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [True, False, False]
+    # Stored ones come behind the tariff check (V1.6 figure 5.1), live ones behind a heartbeat.
     talk.hear(messages.TariffCheck(NUMBER, "0007"), realtime(tx=TX))
+    assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [True]
+    talk.hear(messages.Heartbeat(NUMBER, 1, 0), realtime(tx=TX))
     assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [False]
 
 
