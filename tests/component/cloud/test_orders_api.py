@@ -1,0 +1,215 @@
+"""Orders, tokens, tariffs and alarms through the API, from log-in to audit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from cloud.core.db import Sessions
+from cloud.core.security import Role
+from cloud.ingest.handlers import Ingested
+from cloud.stations.models import Station
+from cloud.stations.service import register_charge_point
+from shared.contracts.commands import ChargePointConfig
+from shared.contracts.events import AlarmRaised, Event
+from shared.contracts.words import Severity
+from tests.component.cloud.slices import world as w
+
+TARIFF = {
+    "slots": w.TARIFF.slots,
+    "prices_e5": {
+        str(period): [price.energy_price_e5, price.service_price_e5]
+        for period, price in w.TARIFF.prices.items()
+    },
+}
+
+
+class Hq:
+    """What a member of staff can do, and a station whose facts arrive."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        headers: dict[str, str],
+        station: Station,
+        sessions: Sessions,
+    ) -> None:
+        self._client = client
+        self._headers = headers
+        self.station = station
+        self.sessions = sessions
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self._client.get(f"/api/v1/{path}", headers=self._headers | headers)
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = "") -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key or str(uuid4())}
+        return await self._client.post(
+            f"/api/v1/{path}", json=body, headers=self._headers | headers
+        )
+
+    async def deliver(self, *events: Event) -> None:
+        context = Ingested(
+            operator_id=self.station.operator_id,
+            station_id=self.station.id,
+            station_no=self.station.station_no,
+            zone=w.SHANGHAI,
+            received_at=w.END,
+        )
+        async with self.sessions() as session, session.begin():
+            for event in events:
+                for handler in w.HANDLERS[type(event)]:
+                    await handler(session, context, event)
+
+
+@pytest.fixture
+async def hq(client: httpx.AsyncClient, log_in: Any, station: Station, sessions: Sessions) -> Hq:
+    async with sessions() as session, session.begin():
+        await register_charge_point(
+            session,
+            station=station,
+            config=ChargePointConfig(charge_point_no=w.CHARGE_POINT_NO, connector_count=2),
+            now=w.START,
+        )
+    return Hq(client, await log_in(Role.ADMIN), station, sessions)
+
+
+def facts(tariff_version_id: str) -> w.World:
+    names = {
+        "transaction_id": UUID(int=1),
+        "transaction_no": "5" * 32,
+        "charge_point_no": w.CHARGE_POINT_NO,
+        "connector_no": 1,
+    }
+    version = type("V", (), {"id": UUID(tariff_version_id)})()
+    return w.World(session=None, station=None, version=version, staff=None, names=names)  # type: ignore[arg-type]
+
+
+async def test_a_charge_from_price_list_to_bill(hq: Hq, database: asyncpg.Connection) -> None:
+    number = hq.station.station_no
+    tariff = await hq.post(f"stations/{number}/tariffs", {"tariff": TARIFF})
+    assert tariff.status_code == 201, tariff.text
+    card = {"kind": "card", "value": w.CARD.value}
+    token = await hq.post("tokens", card | {"limit_fen": 50_000, "password_md5": "0" * 16})
+    assert token.status_code == 201, token.text
+    assert token.json()["has_password"]
+    wish = {"station_no": number, "charge_point_no": w.CHARGE_POINT_NO, "connector_no": 1}
+    started = await hq.post("orders", wish | {"token": card}, key="one")
+    again = await hq.post("orders", wish | {"token": card}, key="one")
+    assert (started.status_code, started.json()) == (202, again.json())
+    order_id = started.json()["order_id"]
+    world = facts(tariff.json()["id"])
+    remote = {"order_id": UUID(order_id)}
+    await hq.deliver(world.authorized(**remote), world.started(**remote))
+    stopped = await hq.post(f"orders/{order_id}/stop")
+    assert (stopped.status_code, stopped.json()["state"]) == (202, "charging")
+    await hq.deliver(world.ended(**remote))
+
+    detail = (await hq.get(f"orders/{order_id}")).json()
+    assert (detail["state"], detail["payable_fen"]) == ("billed", 9137)
+    assert [entry["kind"] for entry in detail["timeline"]] == [
+        "TransactionAuthorized",
+        "TransactionStarted",
+        "TransactionEnded",
+    ]
+    [bill] = detail["bills"]
+    assert (bill["charge_point_e4"], bill["station_fen"], bill["hq_fen"]) == (913_683, 9137, 9137)
+    explained = (await hq.get(f"orders/{order_id}/explanation?frames=true")).json()
+    assert explained["total_nano"] == 91_368_251_331
+    listed = (await hq.get(f"orders?station={number}&state=billed")).json()
+    assert [order["id"] for order in listed["items"]] == [order_id]
+    days = (await hq.get("orders/reconciliation?day=2026-11-22")).json()
+    assert [day["ok"] for day in days if day["station_no"] == number] == [True]
+    exported = await hq.get("orders/export.csv")
+    assert exported.content.startswith(b"\xef\xbb\xbforder_id,")
+    actions = {row["action"] for row in await database.fetch("SELECT action FROM core_audit")}
+    assert {"create_version", "create_token", "start_order", "stop_order"} <= actions
+
+
+async def test_a_key_is_needed_and_is_for_one_wish(hq: Hq) -> None:
+    wish = {
+        "station_no": hq.station.station_no,
+        "charge_point_no": w.CHARGE_POINT_NO,
+        "connector_no": 1,
+    }
+    assert (await hq.post("orders", wish, key=None)).status_code == 422
+    assert (await hq.post("orders", wish, key="k")).status_code == 202
+    other = await hq.post("orders", wish | {"connector_no": 2}, key="k")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    gone = await hq.post("orders", wish | {"connector_no": 9})
+    assert (gone.status_code, gone.json()["code"]) == (404, "charge_point_not_found")
+
+
+async def test_what_is_in_review_is_decided_once_with_a_reason(hq: Hq) -> None:
+    tariff = await hq.post(f"stations/{hq.station.station_no}/tariffs", {"tariff": TARIFF})
+    world = facts(tariff.json()["id"])
+    await hq.deliver(world.ended(record=world.record(amount_e4=1_800_000)))
+    [entry] = (await hq.get("orders/review?cause=arithmetic")).json()
+    assert entry["bill"]["payable_fen"] == 0
+    path = f"orders/{entry['order']['id']}/review"
+    assert (await hq.post(path, {"decision": "waive", "reason": ""})).status_code == 422
+    decided = await hq.post(path, {"decision": "accept_hq", "reason": "meter checked"}, key="d")
+    assert decided.json()["order"]["payable_fen"] == 9137
+    again = await hq.post(path, {"decision": "accept_hq", "reason": "meter checked"}, key="d")
+    assert again.json() == decided.json()
+    late = await hq.post(path, {"decision": "waive", "reason": "late"})
+    assert (late.status_code, late.json()["code"]) == (409, "not_in_review")
+    assert (await hq.get("orders/review")).json() == []
+
+
+async def test_prices_are_looked_at_and_compared(hq: Hq) -> None:
+    path = f"stations/{hq.station.station_no}/tariffs"
+    await hq.post(path, {"tariff": TARIFF})
+    dearer = TARIFF | {"prices_e5": TARIFF["prices_e5"] | {"flat": [70_000, 40_000]}}
+    second = await hq.post(path, {"tariff": dearer, "valid_from": "2027-01-01T00:00:00+08:00"})
+    assert (second.json()["version"], second.json()["kind"]) == (2, "energy")
+    compared = (await hq.get(f"{path}/compare?before=1&after=2")).json()
+    assert compared == [{"field": "flat.energy_price_e5", "before": "65432", "after": "70000"}]
+    assert [v["version"] for v in (await hq.get(path)).json()] == [2, 1]
+    assert (await hq.get(f"{path}/1")).json()["tariff"]["slots"] == w.TARIFF.slots
+    assert (await hq.get(f"{path}/9")).status_code == 404
+    assert (await hq.get(f"{path}/holdings")).json() == []
+    wrong = await hq.post(path, {"tariff": TARIFF | {"slots": "F" * 47}})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "tariff.slots")
+
+
+async def test_alarms_speak_the_readers_language(hq: Hq) -> None:
+    await hq.deliver(
+        AlarmRaised(
+            occurred_at=w.START + timedelta(minutes=1),
+            alarm_id=uuid4(),
+            code="battery_over_temperature",
+            severity=Severity.CRITICAL,
+            object=f"connector:{w.CHARGE_POINT_NO}:1",
+            params={"temperature_c": "61"},
+        )
+    )
+    chinese = (await hq.get("alarms", **{"Accept-Language": "zh-CN,zh;q=0.9"})).json()["items"]
+    english = (await hq.get("alarms", **{"Accept-Language": "en"})).json()["items"]
+    assert [a["title"] for a in chinese + english] == [
+        "电池过温 61 °C",
+        "Battery too hot, 61 °C",
+    ]
+    seen = await hq.post(f"alarms/{chinese[0]['id']}/acknowledge", key=None)
+    assert seen.json()["acknowledged_by"].startswith("admin")
+    assert (await hq.get("alarms/trips")).json()["items"] == []
+
+
+async def test_a_viewer_may_only_look(
+    client: httpx.AsyncClient, log_in: Any, hq: Hq, sessions: Sessions
+) -> None:
+    viewer = Hq(client, await log_in(Role.VIEWER), hq.station, sessions)
+    wish = {
+        "station_no": hq.station.station_no,
+        "charge_point_no": w.CHARGE_POINT_NO,
+        "connector_no": 1,
+    }
+    assert (await viewer.post("orders", wish)).status_code == 403
+    assert (await viewer.post("tokens", {"kind": "card", "value": "0" * 16})).status_code == 403
+    assert (await viewer.get("orders")).status_code == 200
+    assert (await viewer.get("tokens")).status_code == 200
