@@ -19,9 +19,9 @@ from redis.exceptions import RedisError
 
 from cloud.core.json import dumps
 from cloud.ingest.batches import KnownStation
-from cloud.telemetry.columns import NO_VALUE, Samples
+from cloud.telemetry.columns import Samples
 from shared.contracts.live import LiveUpdate, decode_live
-from shared.contracts.telemetry import COLUMNS
+from shared.contracts.telemetry import COLUMNS, MISSING
 from shared.contracts.words import ConnectorStatus, SampleKind
 from shared.errors import MalformedContractError
 
@@ -55,7 +55,7 @@ class LiveStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._latest: dict[str, dict[str, bytes]] = {}
+        self._latest: dict[str, list[Samples]] = {}
         self._updates: deque[tuple[str, dict[str, bytes], bytes]] = deque(maxlen=_UPDATES_MAX)
         self._some = asyncio.Event()
         self._away = False
@@ -71,13 +71,10 @@ class LiveStore:
 
     def on_latest(self, station: KnownStation, parts: Sequence[Samples]) -> None:
         """Take the newest meter values of a telemetry batch."""
-        fields: dict[str, bytes] = {}
         for part in parts:
             if part.kind is SampleKind.METER:
-                fields.update(_newest(part))
-        if fields:
-            self._latest.setdefault(station.station_no, {}).update(fields)
-            self._some.set()
+                self._latest.setdefault(station.station_no, []).append(part)
+                self._some.set()
 
     def on_status(
         self,
@@ -134,12 +131,12 @@ class LiveStore:
 
     async def _flush(
         self,
-        latest: dict[str, dict[str, bytes]],
+        latest: dict[str, list[Samples]],
         updates: list[tuple[str, dict[str, bytes], bytes]],
     ) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for station_no, fields in latest.items():
-                pipe.hset(latest_key(station_no), mapping=dict[Any, Any](fields))
+            for station_no, parts in latest.items():
+                pipe.hset(latest_key(station_no), mapping=dict[Any, Any](_newest_of(parts)))
                 pipe.expire(latest_key(station_no), _KEEP_S)
             for station_no, fields, whole in updates:
                 if fields:
@@ -150,6 +147,17 @@ class LiveStore:
             await pipe.execute()
 
 
+def _newest_of(parts: list[Samples]) -> dict[str, bytes]:
+    """Return the values of the newest sample of each connector; the last part is the newest."""
+    fields: dict[str, bytes] = {}
+    seen: set[tuple[str, int]] = set()
+    for part in reversed(parts):
+        if not seen.issuperset(part.connectors):
+            fields = {**_newest(part), **fields}
+            seen.update(part.connectors)
+    return fields
+
+
 def _newest(part: Samples) -> dict[str, bytes]:
     # Blocks are ordered by connector, then time: the newest is where the connector changes.
     index = part.keys[1]
@@ -158,7 +166,7 @@ def _newest(part: Samples) -> dict[str, bytes]:
     for place in last.tolist():
         charge_point_no, connector_no = part.connectors[int(index[place])]
         meter = zip(_METER, part.values[:, place].tolist(), strict=True)
-        values = {name: value for name, value in meter if value != NO_VALUE}
+        values = {name: value for name, value in meter if value != MISSING}
         values["at_ms"] = int(part.keys[0][place])
         fields[f"{charge_point_no}:{connector_no}"] = dumps(values)
     return fields

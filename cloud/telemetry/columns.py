@@ -89,14 +89,47 @@ def _read_columns(columns: Sequence[WireColumn], count: int) -> Matrix:
     return matrix
 
 
-def clean(samples: Samples) -> int:
-    """Replace, in place, what is missing or does not fit by `NO_VALUE`; return how many misfit."""
-    values = samples.values
-    limits = _limits(samples.kind)
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Samples of one kind, of any number of batches, as the table's columns.
+
+    `keys` 4 × n: time, charge point's number in the table, connector, index of transaction.
+    """
+
+    kind: SampleKind
+    transaction_ids: tuple[UUID, ...]
+    keys: Matrix
+    values: Matrix
+
+
+def make_rows(parts: Sequence[tuple[Samples, Sequence[int]]]) -> tuple[Rows, int]:
+    """Join samples of one kind, and replace values that are missing or do not fit by `NO_VALUE`.
+
+    Args:
+        parts: Samples, each with the table's numbers of its `connectors`.
+
+    Returns:
+        The rows, and how many values did not fit.
+    """
+    kind = parts[0][0].kind
+    keys = np.empty((4, sum(part.count for part, _ in parts)), dtype=np.int64)
+    transaction_ids: list[UUID] = []
+    start = 0
+    for part, charge_point_ids in parts:
+        end = start + part.count
+        times, index, transactions = part.keys
+        keys[0, start:end] = times
+        keys[1, start:end] = np.array(charge_point_ids)[index]
+        keys[2, start:end] = np.array([no for _, no in part.connectors])[index]
+        keys[3, start:end] = transactions
+        keys[3, start:end][transactions >= 0] += len(transaction_ids)
+        transaction_ids.extend(part.transaction_ids)
+        start = end
+    values = np.concatenate([part.values for part, _ in parts], axis=1)
+    limits = _limits(kind)
     misfits = (values < -limits - 1) | (values > limits)
-    count = int(misfits.sum())
     values[misfits | (values == MISSING)] = NO_VALUE
-    return count
+    return Rows(kind, tuple(transaction_ids), keys, values), int(misfits.sum())
 
 
 @cache
@@ -107,53 +140,39 @@ def _limits(kind: SampleKind) -> Matrix:
 
 
 def copy_columns(kind: SampleKind) -> tuple[str, ...]:
-    """Return the table's columns in the order in which `copy_rows` writes them."""
+    """Return the table's columns in the order in which `copy_bytes` writes them."""
     return (*_KEY_COLUMNS, "transaction_id", *COLUMNS[kind])
 
 
-def copy_rows(samples: Samples, charge_point_ids: Sequence[int]) -> bytes:
-    """Return samples as rows of a binary COPY, without header and trailer.
-
-    Args:
-        samples: Cleaned samples.
-        charge_point_ids: The table's numbers, by index into `samples.connectors`.
-    """
-    keys, values = samples.keys, samples.values
-    connector_nos = np.array([no for _, no in samples.connectors])
-    key_rows = (
-        keys[0],
-        np.asarray(charge_point_ids)[keys[1]],
-        connector_nos[keys[1]],
-        np.full(samples.count, KIND_CODES[samples.kind]),
-    )
-    absent = np.vstack((keys[2] < 0, values == NO_VALUE))
+def copy_bytes(rows: Rows) -> bytes:
+    """Return rows as the whole input of a binary COPY."""
+    absent = np.vstack((rows.keys[3] < 0, rows.values == NO_VALUE))
     patterns = np.packbits(absent, axis=0, bitorder="little")
     if (patterns == patterns[:, :1]).all():
-        return _pack(samples, key_rows, absent[:, 0], slice(None))
-    # Rows with the same values missing have the same layout.
-    _, group = np.unique(patterns, axis=1, return_inverse=True)
-    group = group.ravel()
-    return b"".join(
-        _pack(samples, key_rows, absent[:, picked[0]], picked)
-        for picked in (np.flatnonzero(group == number) for number in range(group.max() + 1))
-    )
+        packed = [_pack(rows, absent[:, 0], slice(None))]
+    else:
+        # Rows with the same values missing have the same layout.
+        _, group = np.unique(patterns, axis=1, return_inverse=True)
+        group = group.ravel()
+        places = (np.flatnonzero(group == number) for number in range(group.max() + 1))
+        packed = [_pack(rows, absent[:, picked[0]], picked) for picked in places]
+    return b"".join((COPY_HEADER, *packed, COPY_TRAILER))
 
 
-def _pack(
-    samples: Samples, key_rows: Sequence[Matrix], absent: NDArray[np.bool_], picked: Any
-) -> bytes:
-    dtype, template = _layout(samples.kind, absent.tobytes())
-    rows = np.empty(len(key_rows[0][picked]), dtype=dtype)
-    rows[:] = template
-    for name, column in zip(_KEY_COLUMNS, key_rows, strict=True):
-        rows[name] = column[picked]
+def _pack(rows: Rows, absent: NDArray[np.bool_], picked: Any) -> bytes:
+    dtype, template = _layout(rows.kind, absent.tobytes())
+    keys = rows.keys[:, picked]
+    packed = np.empty(keys.shape[1], dtype=dtype)
+    packed[:] = template
+    for name, column in zip(_KEY_COLUMNS, (*keys[:3], KIND_CODES[rows.kind]), strict=True):
+        packed[name] = column
     if not absent[0]:
-        ids = np.array([key.bytes for key in samples.transaction_ids], dtype="V16")
-        rows["transaction_id"] = ids[samples.keys[2][picked]]
-    for name, column, gone in zip(COLUMNS[samples.kind], samples.values, absent[1:], strict=True):
+        ids = np.array([key.bytes for key in rows.transaction_ids], dtype="V16")
+        packed["transaction_id"] = ids[keys[3]]
+    for name, column, gone in zip(COLUMNS[rows.kind], rows.values, absent[1:], strict=True):
         if not gone:
-            rows[name] = column[picked]
-    return rows.tobytes()
+            packed[name] = column[picked]
+    return packed.tobytes()
 
 
 @cache

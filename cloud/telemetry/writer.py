@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -20,12 +20,10 @@ from cloud.ingest.batches import Batch, KnownStation, Pool, Waiting
 from cloud.ingest.events import Committed
 from cloud.ingest.inbox import Key, claim, is_transient, key_of, park
 from cloud.telemetry.columns import (
-    COPY_HEADER,
-    COPY_TRAILER,
     Samples,
-    clean,
+    copy_bytes,
     copy_columns,
-    copy_rows,
+    make_rows,
     read_block,
 )
 from cloud.telemetry.partitions import DAY_MS, Partitions
@@ -46,11 +44,13 @@ OnLatest = Callable[[KnownStation, Sequence[Samples]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A batch with its samples; `error` says why there are none."""
+    """A batch with its samples, each with the table's numbers of its charge points.
+
+    `error` says why there are none.
+    """
 
     batch: Batch
-    samples: tuple[Samples, ...] = ()
-    rows: tuple[tuple[SampleKind, bytes], ...] = ()
+    samples: tuple[tuple[Samples, Sequence[int]], ...] = ()
     error: str = ""
 
 
@@ -118,12 +118,8 @@ class TelemetryWriter:
             points = await self._points_of(batch, samples)
         except MalformedContractError as error:
             return _Read(batch, error=str(error))
-        rows = []
-        for part in samples:
-            metrics.OUT_OF_RANGE.inc(clean(part))
-            ids = [points[point] for point, _ in part.connectors]
-            rows.append((part.kind, copy_rows(part, ids)))
-        return _Read(batch, samples, tuple(rows))
+        numbered = ((part, [points[point] for point, _ in part.connectors]) for part in samples)
+        return _Read(batch, tuple(numbered))
 
     async def _commit(self, reads: Sequence[_Read]) -> set[Key]:
         await self._partitions.ensure(_days(reads))
@@ -136,7 +132,7 @@ class TelemetryWriter:
     async def _commit_once(
         self, reads: Sequence[_Read], store: Callable[..., Awaitable[None]]
     ) -> set[Key]:
-        rows: dict[SampleKind, list[bytes]] = defaultdict(list)
+        parts: dict[SampleKind, list[tuple[Samples, Sequence[int]]]] = defaultdict(list)
         async with self._pool.acquire() as connection, connection.transaction():
             fresh = await claim(connection, [read.batch for read in reads])
             taken = set(fresh)
@@ -147,19 +143,23 @@ class TelemetryWriter:
                 taken.remove(key_of(read.batch))
                 if read.error:
                     await park(connection, read.batch, read.error)
-                for kind, data in read.rows:
-                    rows[kind].append(data)
-            for kind, parts in rows.items():
-                await store(connection, kind, b"".join((COPY_HEADER, *parts, COPY_TRAILER)))
+                for part in read.samples:
+                    parts[part[0].kind].append(part)
+            for kind, members in parts.items():
+                rows, misfits = make_rows(members)
+                metrics.OUT_OF_RANGE.inc(misfits)
+                await store(connection, kind, copy_bytes(rows))
         return fresh
 
     async def _tell(self, reads: Sequence[_Read], fresh: set[Key]) -> None:
+        records = 0
+        outcomes: Counter[str] = Counter()
         for read in reads:
             outcome = "duplicate"
             if key_of(read.batch) in fresh:
                 outcome = "parked" if read.error else "handled"
-                metrics.RECORDS.inc(sum(part.count for part in read.samples))
-                self._on_latest(read.batch.station, read.samples)
+                records += sum(part.count for part, _ in read.samples)
+                self._on_latest(read.batch.station, [part for part, _ in read.samples])
                 if read.error:
                     logger.error(
                         "batch parked station=%s lane=telemetry seq=%d error=%s",
@@ -168,7 +168,10 @@ class TelemetryWriter:
                         read.error,
                     )
                     await self._on_parked(read.batch)
-            metrics.BATCHES.labels("telemetry", outcome).inc()
+            outcomes[outcome] += 1
+        metrics.RECORDS.inc(records)
+        for outcome, count in outcomes.items():
+            metrics.BATCHES.labels("telemetry", outcome).inc(count)
 
     async def _points_of(self, batch: Batch, samples: Sequence[Samples]) -> dict[str, int]:
         station = batch.station
@@ -200,7 +203,7 @@ class TelemetryWriter:
 def _days(reads: Sequence[_Read]) -> set[int]:
     days: set[int] = set()
     for read in reads:
-        for part in read.samples:
+        for part, _ in read.samples:
             first, last = int(part.keys[0].min()), int(part.keys[0].max())
             if last - first <= DAY_MS:
                 days.update((first // DAY_MS, last // DAY_MS))
