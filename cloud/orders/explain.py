@@ -95,6 +95,7 @@ class Explanation(Struct, kw_only=True):
     """All that a bill was made of."""
 
     order_id: UUID
+    operator_id: UUID
     station_no: str
     station_id: UUID
     transaction_no: str
@@ -177,6 +178,7 @@ def _explain(
     record = None if end is None else end.record
     return Explanation(
         order_id=order.id,
+        operator_id=order.operator_id,
         station_no="",
         station_id=order.station_id,
         transaction_no=order.transaction_no,

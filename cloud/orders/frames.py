@@ -12,7 +12,7 @@ import msgspec
 from cloud.core.commands import CommandRow, enqueue_command, find_command
 from cloud.core.db import Sessions
 from cloud.orders.explain import Explanation, FetchedFrames
-from cloud.stations.models import Station
+from cloud.stations import lookup
 from shared.clock import Clock
 from shared.contracts.commands import FetchFrames
 from shared.contracts.words import Outcome
@@ -45,8 +45,10 @@ async def _ask(
 ) -> list[UUID]:
     now = clock.now()
     async with sessions() as session, session.begin():
-        station = await session.get(Station, explanation.station_id)
-        if station is None or not station.online:
+        station = await lookup.station_by_id(
+            session, explanation.operator_id, explanation.station_id
+        )
+        if not station.online:
             return []
         return [
             await enqueue_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,10 @@ from sqlmodel import col, select
 from cloud.billing.models import Bill
 from cloud.billing.service import charge_point_fen
 from cloud.orders.models import Order
-from cloud.stations.models import Station
+from cloud.stations import lookup
+
+if TYPE_CHECKING:
+    from cloud.stations.models import Station
 
 
 class Difference(Struct, frozen=True):
@@ -70,13 +74,12 @@ async def reconcile(
         operator_id: Whose stations; None = all, for HQ's own command line.
         station_no: Only this one; "" = all.
     """
-    statement = select(Station).order_by(col(Station.station_no))
-    if operator_id is not None:
-        statement = statement.where(Station.operator_id == operator_id)
-    if station_no:
-        statement = statement.where(Station.station_no == station_no)
-    stations = (await session.scalars(statement)).all()
-    return [await _station_day(session, station, day, now) for station in stations]
+    if operator_id is None:
+        stations = await lookup.every_station(session)
+    else:
+        stations = await lookup.stations_of(session, operator_id)
+    wanted = [station for station in stations if station_no in {"", station.station_no}]
+    return [await _station_day(session, station, day, now) for station in wanted]
 
 
 async def _station_day(
