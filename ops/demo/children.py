@@ -30,6 +30,8 @@ class Child:
         self.name = name
         self.log = folder / f"{name}.log"
         self._arguments = arguments
+        self.environment = {"VW_ENV": "demo"}
+        """What its next start gets beside ours; callers may change it."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -53,7 +55,7 @@ class Child:
                 stdin=pipe or asyncio.subprocess.DEVNULL,
                 stdout=pipe or log,
                 stderr=log,
-                env={**os.environ, "VW_ENV": "demo"},
+                env={**os.environ, **self.environment},
                 start_new_session=True,  # Ctrl-C is ours; they end in good order
                 preexec_fn=_end_with_parent,
             )
@@ -89,6 +91,14 @@ class Child:
         """`kill -9`, as a crash does."""
         self.process.kill()
         await self.process.wait()
+
+    def freeze(self) -> None:
+        """Let it stand still (SIGSTOP), so that others can look at what it was about to do."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     async def end(self) -> None:
         """Ask it to end, then insist. Nothing if it does not run."""

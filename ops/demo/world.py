@@ -12,12 +12,15 @@ SCALE = 120.0
 CHARGE_POINTS_PER_STATION = 6
 CONNECTORS = 2
 RATED_KW = 120
-_FIRST_MINUTE = 6 * 60 + 30  # the local time at which a day begins: valley, then flat, then peak
+_FIRST_MINUTE = (
+    6 * 60 + 30
+)  # the local time at which a day begins: valley, then flat at 7:00, peak at 7:30
 _CARDS = 40
 _VIN_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 
 TARIFF = {
-    "slots": "VVVVVVVVVVVVVVFFPPPPPPFFFFFFPPFFFFFFSSSSPPPPFFVV",
+    # A half hour is 15 real seconds: a day's morning sees valley, flat, peak and sharp.
+    "slots": "VVVVVVVVVVVVVVFPSFPSFPSFPSFPSFPSFPSFPSFPSFPSFPVV",
     "prices_e5": {
         "sharp": [123456, 45000],
         "peak": [102345, 45000],
@@ -50,6 +53,7 @@ class World:
     stations: tuple[StationPlan, ...]
     cards: tuple[str, ...]
     vins: tuple[str, ...]
+    scale: float = SCALE
 
 
 def make_world(seed: int) -> World:

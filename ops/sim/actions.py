@@ -288,9 +288,9 @@ class Reboot(AtPoint, frozen=True, tag="reboot", kw_only=True):
 
 
 class Wait(AtPoint, frozen=True, tag="wait", kw_only=True):
-    """Wait for an event; 0 or "" match any connector or transaction."""
+    """Wait for an event; 0 or "" match any connector or transaction, several names any of them."""
 
-    name: str
+    name: str | list[str]
     connector: int = 0
     transaction_no: str = ""
     since: int = 0
@@ -300,7 +300,7 @@ class Wait(AtPoint, frozen=True, tag="wait", kw_only=True):
         """Return the event."""
         try:
             return await self.point(site).wait_for(
-                self.name,
+                self.name if isinstance(self.name, str) else tuple(self.name),
                 connector_no=self.connector or None,
                 transaction_no=self.transaction_no or None,
                 since=self.since,
