@@ -19,6 +19,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from itertools import islice
+from math import floor
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ UNKNOWN = "_unknown"
 RECORDS = "records.hex"
 REDACTED = " redacted"
 _PENDING_MAX = 200_000
-_FILES_MAX = 128
+_FILES_MAX = 256
 _LINES_READ_MAX = 20_000
 _FILE_MODE = 0o600
 
@@ -79,7 +80,7 @@ class FrameLog:
         self._size_max_bytes = size_max_bytes
         self._pending: deque[tuple[datetime, RawFrames]] = deque()
         self._files: OrderedDict[str, int] = OrderedDict()
-        self._second = ""
+        self._second = -1
         self._local: tuple[str, str, str] = ("", "", "")
         self._lock = threading.Lock()
 
@@ -133,10 +134,10 @@ class FrameLog:
 
     def _local_time(self, at: datetime) -> tuple[str, str, str]:
         """Return local date, time to the second and offset; many frames share a second."""
-        key = at.isoformat(timespec="seconds")
-        if key != self._second:
+        second = floor(at.timestamp())
+        if second != self._second:
             local = at.astimezone(self._zone).isoformat(timespec="seconds")
-            self._second = key
+            self._second = second
             self._local = (local[:10], local[:19], local[19:])
         return self._local
 
