@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import to_builtins
 
+from edge.devices.chargers.ykc.dialect import DIALECTS
 from edge.local_api import Answer, Handler, LocalApiError
 from edge.safety.latches import STATION
-from edge.station import alarms
 from edge.station.core import Station
 from edge.station.effects import Effects
 from edge.station.export import export_lines
@@ -17,7 +18,11 @@ from shared.clock import from_ms
 from shared.contracts.commands import ChargePointConfig
 from shared.contracts.events import ChargePointAdopted
 
+logger = logging.getLogger(__name__)
+
 _NUMBER_DIGITS = 14
+_CONNECTORS_MAX = 99
+_RATED_KW_MAX = 10_000
 
 
 def handlers(station: Station, health: Callable[[], Answer]) -> dict[str, Handler]:
@@ -27,7 +32,7 @@ def handlers(station: Station, health: Callable[[], Answer]) -> dict[str, Handle
         "waiting": lambda _request: {
             "waiting": to_builtins(list(station.registry.waiting.values()))
         },
-        "export": lambda _request: {"lines": list(export_lines(station.book.closed()))},
+        "export": lambda _request: {"lines": list(export_lines(station.book.closed.all()))},
         "adopt": lambda request: _adopt(station, request),
         "reset": lambda request: _reset(station, request),
     }
@@ -59,15 +64,23 @@ def _adopt(station: Station, request: dict[str, Any]) -> Answer:
         raise LocalApiError("number: 14 digits are needed, as set in the charge point")
     waiting = station.registry.waiting.get(number)
     connectors = int(request.get("connectors") or (waiting.connector_count if waiting else 1))
+    if not 1 <= connectors <= _CONNECTORS_MAX:
+        raise LocalApiError(f"connectors: {connectors}, 1 to {_CONNECTORS_MAX} are possible")
+    dialect = str(request.get("dialect") or "ykc16")
+    if dialect not in DIALECTS:
+        raise LocalApiError(f"dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}")
+    rated_kw = float(request.get("rated_kw") or 120)
+    if not 0 < rated_kw <= _RATED_KW_MAX:
+        raise LocalApiError(f"rated_kw: {rated_kw}, up to {_RATED_KW_MAX} is possible")
     config = ChargePointConfig(
         charge_point_no=number,
         connector_count=connectors,
-        dialect=str(request.get("dialect") or "ykc16"),
-        rated_w=int(float(request.get("rated_kw") or 120) * 1000),
+        dialect=dialect,
+        rated_w=int(rated_kw * 1000),
     )
     effects = Effects()
     effects.changes.append(station.registry.adopt(config))
-    station.live.expect(number, connectors)
+    station.expect(number, connectors, station.now())
     effects.events.append(
         ChargePointAdopted(
             occurred_at=from_ms(station.now().wall_ms),
@@ -82,17 +95,18 @@ def _adopt(station: Station, request: dict[str, Any]) -> Answer:
 
 
 def _reset(station: Station, request: dict[str, Any]) -> Answer:
-    """Lift a latch on site; the reason is logged with the fact."""
-    if not str(request.get("reason", "")).strip():
+    """Lift the latches of a place, on site; the reason is logged."""
+    reason = str(request.get("reason", "")).strip()
+    if not reason:
         raise LocalApiError("reason: say why it is safe")
     number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
     place = (number, connector_no) if number else STATION
-    latch = station.latches.get(place)
-    if latch is None:
+    latches = station.latches.at(place)
+    if not latches:
         raise LocalApiError("nothing is blocked there")
-    effects = station.release(place, station.now())
-    now_ms = station.now().wall_ms
-    subject = alarms.connector(*place) if number else alarms.STATION
-    effects.add(station.alarms.clear_alarm(latch.cause, subject, now_ms))
+    effects = Effects()
+    for latch in latches:
+        effects.add(station.release(latch, station.now()))
+        logger.warning("latch released place=%s cause=%s reason=%s", place, latch.cause, reason)
     station.perform(effects)
-    return {"released": latch.cause}
+    return {"released": ", ".join(latch.cause for latch in latches)}

@@ -17,14 +17,31 @@ from edge.devices.chargers.reports import (
     BmsSampled,
     ConnectorSampled,
     LinkLost,
+    LoggedIn,
     Moment,
+    WireState,
 )
 from edge.devices.chargers.wishes import AnyWish
-from edge.safety.ladder import Confirmed, NotConfirmed, Rungs, StopLadder
+from edge.safety.ladder import (
+    ZERO_CURRENT_DA,
+    Confirmed,
+    NotConfirmed,
+    Rungs,
+    StopLadder,
+)
 from edge.safety.rules import battery_over_temperature, battery_reports_danger
 from shared.ids import uuid7
 
 Connector = tuple[str, int]
+
+
+def unplugged(report: ConnectorSampled) -> bool:
+    """Whether no vehicle is there; a plug contact that says so while current flows is broken."""
+    return (
+        not report.plugged_in
+        and report.state is not WireState.CHARGING
+        and report.current_da < ZERO_CURRENT_DA
+    )
 
 
 class Trip(Struct):
@@ -84,6 +101,14 @@ class SafetyEngine:
             limits.battery_type = report.battery_type
         limits.max_c = battery_over_temperature.limit_c(limits.vehicle_max_c, limits.battery_type)
 
+    def remember(
+        self, connector: Connector, vehicle_max_c: int | None, battery_type: int | None
+    ) -> None:
+        """Take the limits of a vehicle that was here before a restart."""
+        limits = self._limits_of(connector)
+        limits.vehicle_max_c, limits.battery_type = vehicle_max_c, battery_type
+        limits.max_c = battery_over_temperature.limit_c(vehicle_max_c, battery_type)
+
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
         connector = (report.charge_point_no, report.connector_no)
@@ -106,7 +131,7 @@ class SafetyEngine:
         limits = self._limits.get(connector)
         if limits is None:
             limits = self._limits_of(connector)
-        if not report.plugged_in:
+        if unplugged(report):
             # Another vehicle has other limits, and none yet.
             self._limits[connector] = Limits()
         elif not limits.tripped and battery_over_temperature.exceeds(
@@ -116,10 +141,16 @@ class SafetyEngine:
             self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
 
     def on_lost(self, report: LinkLost) -> None:
-        """A link is gone; what was tripped stays tripped, and a new link gets its stop again."""
+        """A link is gone; what is still too hot when it is back trips again."""
+        self._ladder.on_lost(report.charge_point_no)
         for connector, limits in self._limits.items():
             if connector[0] == report.charge_point_no:
                 limits.tripped = False
+
+    def on_logged_in(self, report: LoggedIn) -> None:
+        """A link is back: what was to stop there is told so again."""
+        if self._ladder.busy:
+            self._ladder.on_back(report.charge_point_no)
 
     def stop(self, connector: Connector, cause: str, now: Moment) -> None:
         """Stop a connector for another cause, and follow it to zero current."""

@@ -14,6 +14,8 @@ from msgspec import Struct
 from edge.devices.chargers.reports import ConnectorSampled, Moment
 from edge.devices.chargers.wishes import AnyWish, ReadNow, StopRemotely
 
+ORDINARY = "stop"
+"""Cause of a stop that somebody wanted, or a limit: no danger, nothing is blocked."""
 ZERO_CURRENT_DA = 10
 """Below 1 A counts as zero."""
 
@@ -27,6 +29,8 @@ class Rungs(Struct, frozen=True):
     read_again_s: float = 1.0
     stop_again_s: tuple[float, ...] = (2.0, 4.0, 6.0)
     failed_s: float = 10.0
+    repeat_s: float = 10.0
+    """After the end: what still flows is stopped again so often, for as long as it flows."""
 
 
 class Climb(Struct):
@@ -36,6 +40,7 @@ class Climb(Struct):
     cause: str
     started: Moment
     next_read_s: float
+    next_stop_s: float
     stops_sent: int = 1
     failed: bool = False
 
@@ -74,12 +79,40 @@ class StopLadder:
         return connector in self._climbs
 
     def start(self, connector: Connector, cause: str, now: Moment) -> None:
-        """Send a stop now and follow it; one that already runs is only sent again."""
+        """Send a stop now and follow it; one that runs for the same cause is only sent again."""
         self._stop(connector)
-        if connector not in self._climbs:
-            self._climbs[connector] = Climb(
-                connector, cause, now, now.mono_s + self._rungs.read_first_s
-            )
+        climb = self._climbs.get(connector)
+        if climb is not None and (climb.cause == cause or cause == ORDINARY):
+            return
+        self._climbs[connector] = Climb(
+            connector,
+            cause,
+            now,
+            next_read_s=now.mono_s + self._rungs.read_first_s,
+            next_stop_s=now.mono_s + self._next_stop_after(1),
+        )
+
+    def on_lost(self, charge_point_no: str) -> None:
+        """Forget ordinary stops of a lost link: another vehicle may charge when it is back.
+
+        Who wanted them asks again while the transaction runs. Others go on until proven.
+        """
+        for connector, climb in list(self._climbs.items()):
+            if connector[0] == charge_point_no and climb.cause == ORDINARY:
+                del self._climbs[connector]
+
+    def on_back(self, charge_point_no: str) -> None:
+        """Send what still waits for its proof again: the link is back."""
+        for connector in self._climbs:
+            if connector[0] == charge_point_no:
+                self._stop(connector)
+
+    def _next_stop_after(self, stops_sent: int) -> float:
+        """Return when the next stop is due, seconds after the first."""
+        again = self._rungs.stop_again_s
+        if stops_sent <= len(again):
+            return again[stops_sent - 1]
+        return self._rungs.failed_s + self._rungs.repeat_s * (stops_sent - len(again))
 
     def on_sample(self, sample: ConnectorSampled) -> Confirmed | None:
         """Take in what a connector reports; the proof when it is the one that is waited for."""
@@ -97,9 +130,9 @@ class StopLadder:
         failed = []
         for climb in list(self._climbs.values()):
             passed_s = now.mono_s - climb.started.mono_s
-            again = self._rungs.stop_again_s
-            if climb.stops_sent <= len(again) and passed_s >= again[climb.stops_sent - 1]:
+            if now.mono_s >= climb.next_stop_s:
                 climb.stops_sent += 1
+                climb.next_stop_s = climb.started.mono_s + self._next_stop_after(climb.stops_sent)
                 self._stop(climb.connector)
             if now.mono_s >= climb.next_read_s:
                 climb.next_read_s = now.mono_s + self._rungs.read_again_s

@@ -10,6 +10,8 @@ from edge.journal import Change, Delete, Put
 KIND = "latch"
 STATION = ("", 0)
 """The place of a latch that blocks the whole station."""
+UNREADABLE = "latch_unreadable"
+"""Cause of the latch that stands for those that could not be read: nothing new is started."""
 _MARK = "_mark"
 
 Place = tuple[str, int]
@@ -32,7 +34,10 @@ class Latch(Struct, frozen=True):
 
 
 class Latches:
-    """The set of latches. It acts at once; the changes that it returns are stored after."""
+    """The set of latches. It acts at once; the changes that it returns are stored after.
+
+    A place may be blocked for several causes; it is free when the last of them is lifted.
+    """
 
     def __init__(self, stored: dict[str, bytes], *, trusted: bool) -> None:
         """Take what the journal holds under `KIND`.
@@ -40,45 +45,60 @@ class Latches:
         Args:
             stored: The stored latches, with a mark that they were stored at all.
             trusted: False after an unclean stop or a broken file: without the mark the station
-                then starts blocked.
+                then starts blocked, as it does with a latch that cannot be read.
         """
-        decoder = msgspec.msgpack.Decoder(Latch)
-        latches = [decoder.decode(blob) for key, blob in stored.items() if key != _MARK]
-        self._by_place = {latch.place: latch for latch in latches}
+        self._latches: dict[tuple[Place, str], Latch] = {}
         self.unreadable = not trusted and _MARK not in stored
+        decoder = msgspec.msgpack.Decoder(Latch)
+        for key, blob in stored.items():
+            if key == _MARK:
+                continue
+            try:
+                latch = decoder.decode(blob)
+            except msgspec.MsgspecError:
+                self.unreadable = True
+                continue
+            self._latches[latch.place, latch.cause] = latch
         if self.unreadable:
-            self._by_place[STATION] = Latch("", 0, "latch_unreadable", 0)
+            self.distrust()
 
-    def mark(self) -> Change:
-        """Return the change that says: latches are kept here."""
-        return Put(KIND, _MARK, b"1")
+    def distrust(self) -> None:
+        """Block the station: a latch was there that could not be read."""
+        self.unreadable = True
+        self._latches[STATION, UNREADABLE] = Latch(*STATION, UNREADABLE, 0)
+
+    def everything(self) -> list[Change]:
+        """Return the stored form: that latches are kept here, and each."""
+        return [Put(KIND, _MARK, b"1"), *(self.set(latch) for latch in self.all())]
 
     def all(self) -> list[Latch]:
         """Return every latch."""
-        return list(self._by_place.values())
+        return list(self._latches.values())
+
+    def at(self, place: Place) -> list[Latch]:
+        """Return the latches of exactly this place."""
+        return [latch for latch in self._latches.values() if latch.place == place]
 
     def blocks(self, place: Place) -> Latch | None:
         """Return what blocks a connector: its own latch, its charge point's or the station's."""
+        if not self._latches:
+            return None
         for candidate in (place, (place[0], 0), STATION):
-            if latch := self._by_place.get(candidate):
-                return latch
+            if latches := self.at(candidate):
+                return latches[0]
         return None
 
     def set(self, latch: Latch) -> Change:
         """Block a place."""
-        self._by_place[latch.place] = latch
-        return Put(KIND, _key(latch.place), msgspec.msgpack.encode(latch))
+        self._latches[latch.place, latch.cause] = latch
+        return Put(KIND, _key(latch), msgspec.msgpack.encode(latch))
 
-    def release(self, place: Place) -> Change | None:
-        """Lift the latch of exactly this place; None when there is none."""
-        if self._by_place.pop(place, None) is None:
+    def release(self, latch: Latch) -> Change | None:
+        """Lift a latch; None when it is not set."""
+        if self._latches.pop((latch.place, latch.cause), None) is None:
             return None
-        return Delete(KIND, _key(place))
-
-    def get(self, place: Place) -> Latch | None:
-        """Return the latch of exactly this place."""
-        return self._by_place.get(place)
+        return Delete(KIND, _key(latch))
 
 
-def _key(place: Place) -> str:
-    return f"{place[0]}:{place[1]}"
+def _key(latch: Latch) -> str:
+    return f"{latch.charge_point_no}:{latch.connector_no}:{latch.cause}"

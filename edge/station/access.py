@@ -6,12 +6,14 @@ import msgspec
 from msgspec import Struct
 
 from edge.journal import Change, Put
+from edge.station.stored import decode_one
 from shared.clock import from_ms
 from shared.contracts.commands import AccessEntry, PublishAccessList
 from shared.contracts.events import Token
 from shared.contracts.words import RefusalReason, TokenKind
 
 KIND = "access"
+_KEY = "list"
 
 
 class Caps(Struct, frozen=True):
@@ -36,10 +38,10 @@ class AccessList:
 
     def __init__(self, stored: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND`."""
-        blob = stored.get("list")
-        self._take(msgspec.msgpack.decode(blob, type=PublishAccessList) if blob else None)
+        self._take(decode_one(stored, _KEY, PublishAccessList))
 
     def _take(self, published: PublishAccessList | None) -> None:
+        self._source = published
         self.version = published.version if published else 0
         entries = published.entries if published else ()
         self._entries = {_key(entry.token): entry for entry in entries}
@@ -47,7 +49,11 @@ class AccessList:
     def put(self, published: PublishAccessList) -> Change:
         """Replace the list."""
         self._take(published)
-        return Put(KIND, "list", msgspec.msgpack.encode(published))
+        return Put(KIND, _KEY, msgspec.msgpack.encode(published))
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of the list."""
+        return [] if self._source is None else [self.put(self._source)]
 
     def find(self, token: Token) -> AccessEntry | None:
         """Return the entry of a token, None when it is not on the list."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from edge.devices.chargers import wishes as w
-from edge.devices.chargers.reports import Moment, StartAnswered, WishSettled
+from edge.devices.chargers.reports import StartAnswered, WishSettled
 from edge.safety.latches import STATION, Latch, Place
+from edge.station import alarms
 from edge.station.effects import Effects
-from edge.station.open_transaction import Stage
+from edge.station.evidence import NOT_PLUGGED
+from edge.station.open_transaction import OpenTransaction, Stage
 from shared.contracts import commands as c
 from shared.contracts.words import Outcome
 from shared.errors import CommandRejectedError
@@ -18,7 +21,9 @@ from shared.errors import CommandRejectedError
 if TYPE_CHECKING:
     from edge.station.core import Station
 
-_NOT_PLUGGED = 5
+EMERGENCY = "emergency_stop"
+_ANSWER_MAX = 1024 * 1024
+"""Bytes of raw frames in one answer: more fits no batch."""
 
 
 class Carrier:
@@ -64,21 +69,34 @@ class Carrier:
 
     # Transactions
 
-    def _start(self, command_id: UUID, command: c.StartTransaction) -> Effects:
+    def resume(self) -> list[UUID]:
+        """Take up the starts that were under way before a restart; returns their commands."""
         for transaction in self._station.book.open_transactions():
+            if transaction.command_id is not None and transaction.stage is Stage.AUTHORIZED:
+                self._starts[transaction.transaction_no] = transaction.command_id
+        return list(self._starts.values())
+
+    def _start(self, command_id: UUID, command: c.StartTransaction) -> Effects:
+        book = self._station.book
+        for transaction in book.open_transactions():
             if transaction.order_id == command.order_id:
                 self._starts[transaction.transaction_no] = command_id
                 return Effects()
-        effects = self._station.starts.start_remotely(command, self._station.now())
-        wish = next(x for x in effects.wishes_after if isinstance(x, w.StartRemotely))
-        self._starts[wish.transaction_no] = command_id
+        if closed := book.closed.by_order(command.order_id):
+            # Started before the agent went down, and over since: an order starts once.
+            ran = bool(closed.summary)
+            outcome, reason = (Outcome.DONE, "") if ran else (Outcome.FAILED, "start_failed")
+            return self._station.settle(command_id, outcome, reason)
+        now = self._station.now()
+        number, effects = self._station.starts.start_remotely(command_id, command, now)
+        self._starts[number] = command_id
         return effects
 
-    def on_start_answered(self, report: StartAnswered) -> Effects:
+    def on_start_answered(self, started: OpenTransaction, report: StartAnswered) -> Effects:
         """Settle the command behind a 0x33, unless only the plug is missing."""
-        if not report.started and report.reason == _NOT_PLUGGED:
+        if not report.started and report.reason == NOT_PLUGGED:
             return Effects()
-        command_id = self._starts.pop(report.transaction_no, None)
+        command_id = self._starts.pop(started.transaction_no, None)
         if command_id is None:
             return Effects()
         outcome = Outcome.DONE if report.started else Outcome.FAILED
@@ -90,15 +108,24 @@ class Carrier:
         if transaction is None or transaction.stage is Stage.ENDED:
             return self._station.settle(command_id, Outcome.ALREADY_ENDED)
         self._stops.setdefault(transaction.transaction_id, set()).add(command_id)
-        connector = (transaction.charge_point_no, transaction.connector_no)
-        self._station.safety.stop(connector, "stop", self._station.now())
-        return Effects()
+        return self._station.book.stop(transaction)
 
     def _update_balance(self, command_id: UUID, command: c.UpdateBalance) -> Effects:
         transaction = self._station.book.by_id(command.transaction_id)
         if transaction is None or transaction.stage is Stage.ENDED:
             return self._station.settle(command_id, Outcome.ALREADY_ENDED)
-        return self._done(command_id, self._station.book.set_limit(transaction, command.limit_fen))
+        transaction.limit_fen = command.limit_fen
+        self._station.book.touch(transaction)
+        effects = Effects()
+        effects.wishes.append(
+            w.SetBalance(
+                charge_point_no=transaction.charge_point_no,
+                connector_no=transaction.connector_no,
+                balance_fen=command.limit_fen,
+                physical_card_no=transaction.physical_card_no,
+            )
+        )
+        return self._done(command_id, effects)
 
     # Emergency stop
 
@@ -107,18 +134,24 @@ class Carrier:
         now = self._station.now()
         for entry in self._station.live.all():
             if _covers(place, entry.connector):
-                self._station.safety.stop(entry.connector, "emergency_stop", now)
-        latch = Latch(*place, "emergency_stop", now.wall_ms, by_hq=True)
-        return self._done(command_id, self._station.block(latch, now))
+                self._station.safety.stop(entry.connector, EMERGENCY, now)
+        latch = Latch(*place, EMERGENCY, now.wall_ms, by_hq=True)
+        effects = self._station.block(latch, now)
+        subject = alarms.connector(*place) if place[0] else alarms.STATION
+        effects.add(self._station.alarms.raise_alarm(EMERGENCY, subject, now.wall_ms))
+        return self._done(command_id, effects)
 
     def _reset(self, command_id: UUID, command: c.ResetEmergencyStop) -> Effects:
         place = self._place(command.charge_point_no, command.connector_no)
-        latch = self._station.latches.get(place)
-        if latch is None:
-            return self._station.settle(command_id, Outcome.DONE, "not_blocked")
-        if not latch.by_hq:
+        latches = self._station.latches.at(place)
+        ours = [latch for latch in latches if latch.by_hq]
+        if latches and not ours:
             raise CommandRejectedError("reset_on_site_only")
-        return self._done(command_id, self._station.release(place, self._station.now()))
+        effects = Effects()
+        for latch in ours:
+            effects.add(self._station.release(latch, self._station.now()))
+        effects.add(self._station.settle(command_id, Outcome.DONE, "" if ours else "not_blocked"))
+        return effects
 
     def _place(self, charge_point_no: str, connector_no: int) -> Place:
         if not charge_point_no:
@@ -150,19 +183,30 @@ class Carrier:
             case c.PublishRegistry():
                 if command.version < station.registry.version:
                     raise CommandRejectedError("older_version")
-                effects.changes.append(station.registry.publish(command))
-                for config in command.charge_points:
-                    station.live.expect(config.charge_point_no, config.connector_count)
+                effects.add(station.publish_registry(command))
         return self._done(command_id, effects)
 
     # Frames and device wishes
 
     def _fetch(self, command_id: UUID, command: c.FetchFrames) -> Effects:
-        try:
-            answer = self._fetch_frames(command.file, command.first_line, command.last_line)
-        except (OSError, ValueError) as error:
-            return self._station.settle(command_id, Outcome.FAILED, str(error))
-        return self._station.settle(command_id, Outcome.DONE, answer=answer)
+        """Read in a thread: nothing here may wait for a disk."""
+        reading = asyncio.get_running_loop().run_in_executor(
+            None, self._fetch_frames, command.file, command.first_line, command.last_line
+        )
+        reading.add_done_callback(lambda read: self._fetched(command_id, read))
+        return Effects()
+
+    def _fetched(self, command_id: UUID, read: asyncio.Future[bytes]) -> None:
+        settle = self._station.settle
+        if read.cancelled():
+            return
+        if error := read.exception():
+            self._station.perform(settle(command_id, Outcome.FAILED, str(error)))
+        elif len(read.result()) > _ANSWER_MAX:
+            reason = "too_much: ask for fewer lines"
+            self._station.perform(settle(command_id, Outcome.FAILED, reason))
+        else:
+            self._station.perform(settle(command_id, Outcome.DONE, answer=read.result()))
 
     def _device_wish(self, command_id: UUID, command: c.AnyCommand) -> Effects:
         self._wish_no += 1
@@ -189,7 +233,7 @@ class Carrier:
             return Effects()
         return self._station.settle(command_id, outcome, reason, answer)
 
-    def tick(self, now: Moment) -> Effects:
+    def tick(self) -> Effects:
         """Settle starts and stops that the book has since decided."""
         effects = Effects()
         book = self._station.book
@@ -198,8 +242,9 @@ class Carrier:
             if transaction is not None and transaction.stage is Stage.AUTHORIZED:
                 continue
             del self._starts[number]
-            outcome = Outcome.FAILED if transaction is None else Outcome.DONE
-            reason = "no_start" if transaction is None else ""
+            closed = book.closed.get(number)
+            ran = transaction is not None or (closed is not None and bool(closed.summary))
+            outcome, reason = (Outcome.DONE, "") if ran else (Outcome.FAILED, "no_start")
             effects.add(self._station.settle(command_id, outcome, reason))
         for transaction_id, command_ids in list(self._stops.items()):
             transaction = book.by_id(transaction_id)
@@ -211,8 +256,7 @@ class Carrier:
                 (transaction.charge_point_no, transaction.connector_no)
             ):
                 # Its charge point was away, or charging went on: the stop never expires.
-                connector = (transaction.charge_point_no, transaction.connector_no)
-                self._station.safety.stop(connector, "stop", now)
+                effects.add(book.stop(transaction))
         return effects
 
     def _done(self, command_id: UUID, effects: Effects | None = None) -> Effects:

@@ -8,20 +8,27 @@ commit, and what had to wait for that commit goes out after it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from edge.bus import EventBus
 from edge.devices.chargers import reports as r
-from edge.devices.chargers.wishes import AnyWish, DecideLogin, HoldTariff, StopRemotely
-from edge.journal import Journal
+from edge.devices.chargers.wishes import (
+    AnyWish,
+    CloseLink,
+    DecideLogin,
+    HoldTariff,
+    StopRemotely,
+)
+from edge.journal import Change, Journal
+from edge.journal.journal import PENDING_MAX
 from edge.safety import latches as latch_book
 from edge.safety.engine import SafetyEngine, Trip
-from edge.safety.ladder import Confirmed, NotConfirmed, Rungs
+from edge.safety.ladder import ORDINARY, Confirmed, NotConfirmed, Rungs
 from edge.safety.latches import Latch, Latches
-from edge.station import access, alarms, desk, numbers, registry, tariffs, transactions
+from edge.station import access, alarms, closed, desk, numbers, registry, tariffs, transactions
 from edge.station.access import AccessList, Caps
 from edge.station.alarms import AlarmBook
 from edge.station.carry import Carrier
@@ -37,7 +44,7 @@ from edge.station.timing import Timing
 from edge.station.transactions import TransactionBook
 from shared.clock import Clock, from_ms
 from shared.contracts import events as e
-from shared.contracts.commands import ChargePointConfig
+from shared.contracts.commands import ChargePointConfig, PublishRegistry
 from shared.contracts.envelope import CommandEnvelope
 from shared.contracts.live import LiveUpdate
 from shared.contracts.telemetry import Sample
@@ -95,16 +102,21 @@ class Station:
         now = self.now()
         load = journal.load
         self.tariffs = TariffShelf(load(tariffs.KIND), load(tariffs.KIND_CONFIRMED))
-        if local_tariff is not None:
-            self.tariffs.put(local_tariff)
+        self._local_tariff = self.tariffs.put(local_tariff) if local_tariff is not None else None
+        self._tariff_id: UUID | None = None
+        self._recovered = journal.recovered
         self.registry = Registry(load(registry.KIND), local_charge_points)
-        self.latches = Latches(load(latch_book.KIND), trusted=journal.clean)
+        damaged = journal.damaged
+        stored_latches = load(latch_book.KIND)
+        self.latches = Latches(stored_latches, trusted=journal.clean)
+        if journal.damaged > damaged:
+            self.latches.distrust()
         self.alarms = AlarmBook(load(alarms.KIND))
         self.access = AccessList(load(access.KIND))
-        self.live = LiveState()
+        self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
         self.book = TransactionBook(
             load(transactions.KIND),
-            load(transactions.KIND_CLOSED),
+            load(closed.KIND),
             zone=self.zone,
             timing=timing,
             tariffs=self.tariffs,
@@ -122,6 +134,7 @@ class Station:
             live=self.live,
             timing=timing,
             hq_reachable=hq_reachable,
+            now_ms=now.wall_ms,
         )
         self.safety = SafetyEngine(
             send=self.send,
@@ -133,12 +146,21 @@ class Station:
         )
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self._desk = CommandDesk(load(desk.KIND), self.carrier.carry)
+        for command_id in self.carrier.resume():
+            self._desk.resume(command_id)
         self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         for config in self.registry.all().values():
             self.live.expect(config.charge_point_no, config.connector_count)
             self.lost_since_s[config.charge_point_no] = now.mono_s
+        for transaction in self.book.open_transactions():
+            # What the vehicle said once it does not say again after a restart.
+            self.safety.remember(
+                (transaction.charge_point_no, transaction.connector_no),
+                transaction.battery.temperature_max_c,
+                transaction.battery.battery_type,
+            )
 
     # Wiring
 
@@ -149,6 +171,7 @@ class Station:
         bus.subscribe("safety", self.safety.on_bms, r.BmsSampled)
         bus.subscribe("safety", self.safety.on_sample, r.ConnectorSampled)
         bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
+        bus.subscribe("safety", self.safety.on_logged_in, r.LoggedIn)
         Hearing(self, charge_points).subscribe(bus)
 
     def start(self) -> None:
@@ -163,9 +186,12 @@ class Station:
                 boot_id=self._journal.boot_id,
             )
         )
-        effects.changes.append(self.latches.mark())
+        effects.changes.extend(self.latches.everything())
+        if self._local_tariff is not None:
+            effects.changes.append(self._local_tariff)
         if self.latches.unreadable:
             effects.add(self.alarms.raise_alarm("latch_unreadable", alarms.STATION, now.wall_ms))
+        effects.add(self.alarms.clear_alarm("storage_failed", alarms.STATION, now.wall_ms))
         if self._journal.recovered:
             reason = self._journal.recovered
             effects.add(
@@ -173,8 +199,6 @@ class Station:
                     "storage_failed", alarms.STATION, now.wall_ms, reason=reason
                 )
             )
-        for latch in self.latches.all():
-            effects.add(self.live.on_latch(latch.place, now, latched=True))
         self.perform(effects)
 
     def now(self) -> r.Moment:
@@ -214,34 +238,38 @@ class Station:
     def _grant(self, wish: AnyWish) -> None:
         if isinstance(wish, StopRemotely):
             connector = (wish.charge_point_no, wish.connector_no)
-            self.safety.stop(connector, "stop", self.now())
+            self.safety.stop(connector, ORDINARY, self.now())
         else:
             self.send(wish)
 
     # Blocking
 
-    def release(self, place: tuple[str, int], now: r.Moment) -> Effects:
+    def release(self, latch: Latch, now: r.Moment) -> Effects:
         """Lift a latch and clear its alarm."""
         effects = Effects()
-        latch = self.latches.get(place)
-        change = self.latches.release(place)
-        if latch is None or change is None:
+        change = self.latches.release(latch)
+        if change is None:
             return effects
         effects.changes.append(change)
+        place = latch.place
         subject = alarms.connector(*place) if place[0] else alarms.STATION
         effects.add(self.alarms.clear_alarm(latch.cause, subject, now.wall_ms))
-        for entry in self.live.all():
-            if self.latches.blocks(entry.connector) is None:
-                effects.add(self.live.on_latch(entry.connector, now, latched=False))
+        effects.add(self._show_latches(now))
         return effects
 
     def block(self, latch: Latch, now: r.Moment) -> Effects:
         """Set a latch and show it on everything that it blocks."""
         effects = Effects()
         effects.changes.append(self.latches.set(latch))
+        effects.add(self._show_latches(now))
+        return effects
+
+    def _show_latches(self, now: r.Moment) -> Effects:
+        effects = Effects()
         for entry in self.live.all():
-            if self.latches.blocks(entry.connector) is not None:
-                effects.add(self.live.on_latch(entry.connector, now, latched=True))
+            latched = self.latches.blocks(entry.connector) is not None
+            if latched is not entry.latched:
+                effects.add(self.live.on_latch(entry.connector, now, latched=latched))
         return effects
 
     # Safety
@@ -251,6 +279,9 @@ class Station:
         wall_ms = trip.at.wall_ms
         latch = Latch(*trip.connector, trip.cause, wall_ms, until_unplugged=True)
         effects = self.block(latch, trip.at)
+        if running := self.book.on_connector(trip.connector):
+            others = [t for t in self.book.group(running) if t is not running]
+            effects.wishes.extend(wish for other in others for wish in self.book.stop(other).wishes)
         effects.events.append(_trip_event(trip, None))
         effects.add(
             self.alarms.raise_alarm(
@@ -290,6 +321,8 @@ class Station:
             if ok:
                 self.perform(self._desk.carry_out(envelope, self._clock.now_ms()))
             else:
+                # HQ sends it again, and then it is as if it came for the first time.
+                self._desk.forget(envelope.command_id)
                 logger.error("command not stored, not carried out id=%s", envelope.command_id)
 
         self._journal.append(effects.events, effects.changes, carry_out)
@@ -351,10 +384,12 @@ class Station:
     def tick(self) -> None:
         """Once a second: time limits, missing charge points, and what changed to the journal."""
         now = self.now()
-        effects = self.book.tick(now)
-        effects.add(self.starts.tick(now))
-        effects.add(self.carrier.tick(now))
-        effects.add(self.book.flush())
+        effects = self.starts.tick(now)
+        if not self.crowded:
+            # What is decided here must not be lost: it waits until the disk takes it.
+            effects.add(self.book.tick(now))
+            effects.add(self.book.flush())
+        effects.add(self.carrier.tick())
         for number, since_s in self.lost_since_s.items():
             if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
                 place = alarms.charge_point(number)
@@ -362,26 +397,83 @@ class Station:
         effects.add(self._check_tariff(now))
         self.perform(effects)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for a disk that fails that new facts may soon find no room."""
+        return self._journal.pending_bytes > PENDING_MAX // 2
+
     def _check_tariff(self, now: r.Moment) -> Effects:
-        if self.tariffs.current(now.wall_ms) is None:
+        version = self.tariffs.current(now.wall_ms)
+        if version is None:
             return self.alarms.raise_alarm("tariff_missing", alarms.STATION, now.wall_ms)
+        if version.tariff_version_id != self._tariff_id:
+            # Published just now, or long ago and valid from now.
+            self._tariff_id = version.tariff_version_id
+            self.push_tariff()
         return self.alarms.clear_alarm("tariff_missing", alarms.STATION, now.wall_ms)
 
+    # Charge points
+
+    def publish_registry(self, command: PublishRegistry) -> Effects:
+        """Take HQ's charge points; who is no longer among them, or is served otherwise, is let go.
+
+        A charge point that is still wanted comes back by itself and is then served as it now says.
+        """
+        effects = Effects()
+        now = self.now()
+        before = self.registry.all()
+        effects.changes.append(self.registry.publish(command))
+        after = self.registry.all()
+        for number, config in before.items():
+            if after.get(number) == config:
+                continue
+            self.send(CloseLink(charge_point_no=number, reason="registry"))
+            if number not in after:
+                self.lost_since_s.pop(number, None)
+                self.live.forget(number)
+                effects.add(self.alarms.clear_all(number, now.wall_ms))
+        for number in after.keys() - before.keys():
+            self.expect(number, after[number].connector_count, now)
+        return effects
+
+    def expect(self, charge_point_no: str, connector_count: int, now: r.Moment) -> None:
+        """Show a new charge point, and miss it if it does not come."""
+        self.live.expect(charge_point_no, connector_count)
+        self.lost_since_s.setdefault(charge_point_no, now.mono_s)
+
     def tick_hourly(self) -> None:
-        """Drop what is too old to matter, and set the clocks and tariffs that have changed."""
-        self.perform(self._desk.forget_old(self._clock.now_ms()))
+        """Drop what is too old to matter, and push what a charge point did not take before."""
+        now_ms = self._clock.now_ms()
+        effects = self._desk.forget_old(now_ms)
+        effects.add(self.alarms.clear_past(now_ms))
+        self.perform(effects)
         self.push_tariff()
 
     def on_journal_trouble(self) -> None:
-        """The disk fails, or works again."""
+        """The disk fails, works again, or its file was broken and is a new one now."""
         now_ms = self._clock.now_ms()
-        if reason := self._journal.failed:
-            effects = self.alarms.raise_alarm(
-                "storage_failed", alarms.STATION, now_ms, reason=reason
+        effects = Effects()
+        if self._journal.recovered != self._recovered:
+            self._recovered = self._journal.recovered
+            effects.changes.extend(self._everything())
+        if reason := self._journal.failed or self._recovered:
+            effects.add(
+                self.alarms.raise_alarm("storage_failed", alarms.STATION, now_ms, reason=reason)
             )
         else:
-            effects = self.alarms.clear_alarm("storage_failed", alarms.STATION, now_ms)
+            effects.add(self.alarms.clear_alarm("storage_failed", alarms.STATION, now_ms))
         self.perform(effects)
+
+    def _everything(self) -> Iterator[Change]:
+        """Yield the whole state, for a store that is new and empty."""
+        yield from self.latches.everything()
+        yield from self.book.everything()
+        yield from self.alarms.everything()
+        yield from self.registry.everything()
+        yield from self.tariffs.everything()
+        yield from self.access.everything()
+        yield from self.starts.everything()
+        yield from self._desk.everything()
 
     def on_telemetry_dropped(self, records: int, total: int) -> None:
         """The telemetry store had to drop its oldest."""

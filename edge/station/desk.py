@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from edge.journal import Delete, Put
+from edge.journal import Change, Delete, Put
 from edge.station.effects import Effects
+from edge.station.stored import decode_all
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts.envelope import CommandEnvelope
@@ -24,6 +25,9 @@ from shared.errors import CommandRejectedError
 
 KIND = "command"
 _KEEP = timedelta(days=7)
+_SEEN_MAX = 20_000
+_ONCE = (c.RebootChargePoint, c.UpdateFirmware, c.SetBayLock)
+"""Doing these twice would be felt."""
 
 
 class Seen(Struct):
@@ -33,7 +37,6 @@ class Seen(Struct):
     seen_ms: int
     outcome: Outcome | None = None
     reason: str = ""
-    answer: bytes = b""
 
 
 Carry = Callable[[UUID, c.AnyCommand], Effects]
@@ -45,8 +48,7 @@ class CommandDesk:
 
     def __init__(self, stored: dict[str, bytes], carry: Carry) -> None:
         """Take what the journal holds under `KIND`."""
-        decoder = msgspec.msgpack.Decoder(Seen)
-        seen = (decoder.decode(blob) for blob in stored.values())
+        seen = decode_all(stored, Seen).values()
         self._seen = {entry.command_id: entry for entry in seen}
         self._active: set[UUID] = set()
         self._carry = carry
@@ -65,15 +67,19 @@ class CommandDesk:
             return effects, False
         if envelope.command_id in self._active:
             return effects, False
-        # Known but not active: the agent died before the command was settled. What it did is in
-        # the book, so that carrying it out again finds it there.
         self._active.add(envelope.command_id)
         entry = known or Seen(envelope.command_id, now_ms)
         self._seen[envelope.command_id] = entry
-        if envelope.expires_at is not None and envelope.expires_at <= from_ms(now_ms):
+        is_stop = isinstance(envelope.command, c.EmergencyStop | c.StopTransaction)
+        late = envelope.expires_at is not None and envelope.expires_at <= from_ms(now_ms)
+        if late and not is_stop:
             return self.settle(entry.command_id, Outcome.EXPIRED, "too_late", now_ms), False
+        if known is not None and isinstance(envelope.command, _ONCE):
+            # The agent died before it was settled: nobody knows whether it was carried out.
+            return self.settle(entry.command_id, Outcome.FAILED, "interrupted", now_ms), False
+        # Others find in the book what they did before, or may be done twice.
         effects.changes.append(_stored(entry))
-        if isinstance(envelope.command, c.EmergencyStop | c.StopTransaction):
+        if is_stop:
             effects.add(self.carry_out(envelope, now_ms))
             return effects, False
         return effects, True
@@ -99,29 +105,54 @@ class CommandDesk:
         if entry is None or entry.outcome is not None:
             return effects
         self._active.discard(command_id)
-        entry.outcome, entry.reason, entry.answer = outcome, reason, answer
-        effects.events.append(_settled(entry, now_ms))
-        effects.changes.append(_stored(entry))
+        entry.outcome, entry.reason = outcome, reason
+        effects.events.append(_settled(entry, now_ms, answer))
+        if answer:
+            # It only read something: that may be read again, and need not be kept.
+            effects.changes.append(self._drop(command_id))
+        else:
+            effects.changes.append(_stored(entry))
         return effects
+
+    def resume(self, command_id: UUID) -> None:
+        """Take a command as under way that was so before a restart."""
+        if command_id in self._seen:
+            self._active.add(command_id)
+
+    def forget(self, command_id: UUID) -> None:
+        """Forget a command that could not be stored; nothing was done."""
+        self._active.discard(command_id)
+        self._seen.pop(command_id, None)
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of all ids."""
+        return [_stored(entry) for entry in self._seen.values()]
+
+    def _drop(self, command_id: UUID) -> Change:
+        del self._seen[command_id]
+        return Delete(KIND, str(command_id))
 
     def forget_old(self, now_ms: int) -> Effects:
-        """Drop ids that are older than a week: HQ repeats nothing that long."""
+        """Drop ids that are older than a week, or too many: HQ repeats nothing that long."""
         effects = Effects()
         limit_ms = now_ms - int(_KEEP.total_seconds() * 1000)
-        for command_id in [i for i, entry in self._seen.items() if entry.seen_ms < limit_ms]:
-            del self._seen[command_id]
-            effects.changes.append(Delete(KIND, str(command_id)))
+        oldest_first = sorted(self._seen.values(), key=lambda entry: entry.seen_ms)
+        surplus = len(oldest_first) - _SEEN_MAX
+        for number, entry in enumerate(oldest_first):
+            too_old = entry.seen_ms < limit_ms or number < surplus
+            if too_old and entry.command_id not in self._active:
+                effects.changes.append(self._drop(entry.command_id))
         return effects
 
 
-def _settled(entry: Seen, now_ms: int) -> CommandSettled:
+def _settled(entry: Seen, now_ms: int, answer: bytes = b"") -> CommandSettled:
     assert entry.outcome is not None
     return CommandSettled(
         occurred_at=from_ms(now_ms),
         command_id=entry.command_id,
         outcome=entry.outcome,
         reason=entry.reason,
-        answer=entry.answer,
+        answer=answer,
     )
 
 

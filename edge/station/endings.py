@@ -27,6 +27,11 @@ _TOTAL_MARGIN_DWH = 200
 """0.02 kWh: what a total may differ by without energy in it."""
 
 
+_TOTAL_MARGIN_MS = 30_000
+_MS_PER_WATT_DWH = 360_000
+"""A watt takes this long for 0.1 Wh."""
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """What closing needs to know besides the transaction itself.
 
@@ -70,9 +75,10 @@ def end_with_record(
     if not times.trusted:
         flags.append("clock_suspect")
     total_dwh = record.energy_dwh
-    if context.seen and not _plausible_total(transaction, record, times, context.config):
+    if not _plausible_total(transaction, record, times, context):
         flags.append("total_implausible")
-        total_dwh = transaction.last_dwh
+        if context.seen:
+            total_dwh = transaction.last_dwh
     if record.meter_end_dwh < record.meter_start_dwh:
         flags.append("meter_back_step")
     if record.transaction_no != transaction.transaction_no:
@@ -144,33 +150,43 @@ def _ended(
 
 
 def _record_times(transaction: OpenTransaction, report: RecordReceived, context: Context) -> _Times:
-    """Use the charge point's times when they are close to ours, else our own."""
-    record = report.record
-    ours_ms = transaction.ended_ms or transaction.last_ms if context.seen else None
+    """Use the charge point's times when they fit ours, else our own.
+
+    What the station saw is an interval: charging ended after the last sample with current and
+    before the first sign of its end. A wrong clock still measures how long something took.
+    """
+    record, tolerance_ms = report.record, context.clock_tolerance_ms
+    last_ms = transaction.last_ms if context.seen else None
+    end_seen_ms = transaction.ended_ms if context.seen else None
+    known_offset_ms = context.clock_offset_ms or 0
+    duration_ms = offset_ms = 0
     if record.started_at is not None and record.ended_at is not None and not report.clock_suspect:
         started_ms, ended_ms = to_ms(record.started_at), to_ms(record.ended_at)
-        offset_ms = ended_ms - ours_ms if ours_ms else context.clock_offset_ms or 0
-        if abs(offset_ms) <= context.clock_tolerance_ms and started_ms <= ended_ms:
-            return _Times(started_ms, ended_ms, offset_ms, trusted=True)
-    else:
-        started_ms = ended_ms = offset_ms = 0
-    our_end_ms = ours_ms or report.at.wall_ms
+        duration_ms = ended_ms - started_ms
+        before_ms = (last_ms or ended_ms) - ended_ms
+        after_ms = ended_ms - (end_seen_ms or max(report.at.wall_ms, ended_ms))
+        fits = max(before_ms, after_ms, abs(known_offset_ms)) <= tolerance_ms
+        if fits and duration_ms >= 0:
+            return _Times(started_ms, ended_ms, known_offset_ms, trusted=True)
+        offset_ms = known_offset_ms or (after_ms if after_ms > 0 else -before_ms)
+    our_end_ms = end_seen_ms or last_ms or report.at.wall_ms
     if context.seen and transaction.started_ms:
         our_start_ms = transaction.started_ms
     else:
-        # A clock that is wrong still measures how long something took.
-        our_start_ms = our_end_ms - max(ended_ms - started_ms, 0)
+        our_start_ms = our_end_ms - max(duration_ms, 0)
     return _Times(min(our_start_ms, our_end_ms), our_end_ms, offset_ms, trusted=False)
 
 
 def _plausible_total(
-    transaction: OpenTransaction, record: Record, times: _Times, config: ChargePointConfig
+    transaction: OpenTransaction, record: Record, times: _Times, context: Context
 ) -> bool:
     """Whether the record's total fits the last sample and the time that was left after it."""
-    left_ms = max(times.ended_ms - (transaction.last_ms or times.ended_ms), 0) + 30_000
-    room_dwh = config.rated_w * left_ms // 360_000 + _TOTAL_MARGIN_DWH
-    low_dwh = transaction.last_dwh - _TOTAL_MARGIN_DWH
-    return low_dwh <= record.energy_dwh <= transaction.last_dwh + room_dwh
+    last_dwh, last_ms = 0, times.started_ms
+    if context.seen:
+        last_dwh, last_ms = transaction.last_dwh, transaction.last_ms or times.ended_ms
+    left_ms = max(times.ended_ms - last_ms, 0) + _TOTAL_MARGIN_MS
+    room_dwh = context.config.rated_w * left_ms // _MS_PER_WATT_DWH + _TOTAL_MARGIN_DWH
+    return last_dwh - _TOTAL_MARGIN_DWH <= record.energy_dwh <= last_dwh + room_dwh
 
 
 def _final_readings(

@@ -8,9 +8,12 @@ from uuid import UUID
 from edge.bus import EventBus
 from edge.devices.chargers import reports as r
 from edge.devices.chargers.wishes import DecideLogin
-from edge.safety.latches import Latch
-from edge.station import alarms
+from edge.safety.engine import unplugged
+from edge.safety.ladder import ZERO_CURRENT_DA
+from edge.safety.latches import UNREADABLE
+from edge.station import alarms, evidence
 from edge.station.effects import Effects
+from edge.station.limits import amount_fen, minutes_of
 from edge.station.records import on_record
 from edge.station.registry import Waiting
 from edge.station.samples import demand_sample, meter_sample, status_sample
@@ -27,7 +30,6 @@ _COMPLAINT_ALARMS = {
     "encrypted": "encryption_unsupported",
     "record_foreign": "record_foreign",
 }
-_MINUTE_MS = 60_000
 
 
 class Hearing:
@@ -36,6 +38,7 @@ class Hearing:
     def __init__(self, station: Station, charge_points: ChargePoints) -> None:
         self._station = station
         self._charge_points = charge_points
+        self._links: dict[str, int] = {}
 
     def subscribe(self, bus: EventBus[r.AnyReport]) -> None:
         """Listen, behind whoever listens already."""
@@ -54,56 +57,73 @@ class Hearing:
         bus.subscribe("station", self._on_tariff_not_held, r.TariffNotHeld)
         bus.subscribe("station", self._on_clock, r.ClockRead)
         bus.subscribe("station", self._on_bay_lock, r.BayLockReported)
+        bus.subscribe("station", self._on_frame_sent, r.FrameSent)
         bus.subscribe("station", self._on_wish_settled, r.WishSettled)
         bus.subscribe("station", self._on_complaint, r.Complained)
 
     def _on_sample(self, report: r.ConnectorSampled) -> None:
-        connector = (report.charge_point_no, report.connector_no)
-        effects = self._station.book.on_sample(report)
-        transaction = (
-            self._station.book.by_number(report.transaction_no) if report.transaction_no else None
-        )
+        station = self._station
+        effects = station.book.on_sample(report)
+        transaction = station.book.find(report.charge_point_no, report.transaction_no)
         transaction_id = transaction.transaction_id if transaction else None
         if not report.replayed:
-            amount_fen = 0
+            amount = 0
             if transaction is not None:
-                passed_ms = report.at.wall_ms - (transaction.started_ms or report.at.wall_ms)
-                minutes = max(passed_ms, 0) // _MINUTE_MS
-                amount_fen = self._station.book.amount_fen(transaction, report.amount_e4, minutes)
-            changed = self._station.live.on_sample(report, transaction_id, amount_fen)
+                version = station.tariffs.get(transaction.tariff_version_id)
+                amount = amount_fen(report, minutes_of(transaction, report), version)
+            changed = station.live.on_sample(report, transaction_id, amount)
             if changed is not None:
                 effects = effects or Effects()
                 effects.add(changed)
-                effects.add(self._on_fault_bits(report))
-            if not report.plugged_in and (latch := self._station.latches.get(connector)):
-                effects = effects or Effects()
-                effects.add(self._release_if_unplugged(latch, report.at))
-        self._station.add_sample(meter_sample(report, transaction_id))
+            effects = self._watch(report, effects)
+        station.add_sample(meter_sample(report, transaction_id))
         if effects is not None:
-            self._station.perform(effects)
+            station.perform(effects)
 
-    def _on_fault_bits(self, report: r.ConnectorSampled) -> Effects:
-        place = alarms.connector(report.charge_point_no, report.connector_no)
-        if report.state is r.WireState.FAULT or report.faults:
-            faults = f"0x{report.faults:04X}"
-            return self._station.alarms.raise_alarm(
-                "charge_point_fault", place, report.at.wall_ms, faults=faults
-            )
-        return self._station.alarms.clear_alarm("charge_point_fault", place, report.at.wall_ms)
+    def _watch(self, report: r.ConnectorSampled, effects: Effects | None) -> Effects | None:
+        """Look at what is not about money: faults, blocked connectors, proofs of a late stop."""
+        station = self._station
+        connector = (report.charge_point_no, report.connector_no)
+        place = alarms.connector(*connector)
+        if self._is_faulty(report) is not station.alarms.is_open("charge_point_fault", place):
+            effects = effects or Effects()
+            effects.add(self._on_fault_bits(report, place))
+        flows = report.current_da >= ZERO_CURRENT_DA
+        if not flows and station.alarms.is_open("stop_not_confirmed", place):
+            effects = effects or Effects()
+            at_ms = report.at.wall_ms
+            effects.add(station.alarms.clear_alarm("stop_not_confirmed", place, at_ms))
+        latch = station.latches.blocks(connector)
+        if latch is None:
+            return effects
+        if flows and latch.cause != UNREADABLE and not station.safety.stopping(connector):
+            # The agent or the link was away meanwhile, or the charge point started by itself.
+            station.safety.stop(connector, latch.cause, report.at)
+        if unplugged(report):
+            effects = effects or Effects()
+            for each in station.latches.at(connector):
+                if each.until_unplugged:
+                    effects.add(station.release(each, report.at))
+        return effects
 
-    def _release_if_unplugged(self, latch: Latch, now: r.Moment) -> Effects:
-        if not latch.until_unplugged:
-            return Effects()
-        return self._station.release(latch.place, now)
+    def _is_faulty(self, report: r.ConnectorSampled) -> bool:
+        return report.state is r.WireState.FAULT or report.faults != 0
+
+    def _on_fault_bits(self, report: r.ConnectorSampled, place: str) -> Effects:
+        at_ms = report.at.wall_ms
+        if not self._is_faulty(report):
+            return self._station.alarms.clear_alarm("charge_point_fault", place, at_ms)
+        faults = f"0x{report.faults:04X}"
+        return self._station.alarms.raise_alarm("charge_point_fault", place, at_ms, faults=faults)
 
     def _on_demand(self, report: r.BmsDemanded) -> None:
-        self._station.add_sample(demand_sample(report, self._transaction_id(report.transaction_no)))
+        self._station.add_sample(demand_sample(report, self._transaction_id(report)))
 
     def _on_bms(self, report: r.BmsSampled) -> None:
-        self._station.add_sample(status_sample(report, self._transaction_id(report.transaction_no)))
+        self._station.add_sample(status_sample(report, self._transaction_id(report)))
 
-    def _transaction_id(self, transaction_no: str) -> UUID | None:
-        transaction = self._station.book.by_number(transaction_no)
+    def _transaction_id(self, report: r.BmsDemanded | r.BmsSampled) -> UUID | None:
+        transaction = self._station.book.find(report.charge_point_no, report.transaction_no)
         return transaction.transaction_id if transaction else None
 
     def _on_login_requested(self, report: r.LoginRequested) -> None:
@@ -129,11 +149,10 @@ class Hearing:
 
     def _quarantine(self, report: r.LoginRequested) -> None:
         number = report.charge_point_no
-        first_time = number not in self._station.registry.waiting
-        self._station.registry.waiting[number] = Waiting(
+        waiting = Waiting(
             number, report.address, report.firmware, report.connector_count, report.at.wall_ms
         )
-        if first_time:
+        if self._station.registry.keep_waiting(waiting):
             event = e.ChargePointQuarantined(
                 occurred_at=from_ms(report.at.wall_ms),
                 charge_point_no=number,
@@ -144,7 +163,9 @@ class Hearing:
 
     def _on_logged_in(self, report: r.LoggedIn) -> None:
         number = report.charge_point_no
+        self._links[number] = report.link_id
         self._station.lost_since_s.pop(number, None)
+        self._station.book.on_logged_in(number, report.at)
         config = self._station.registry.get(number)
         if config is not None:
             # Not what the device claims: a broken one may claim 255.
@@ -171,7 +192,11 @@ class Hearing:
 
     def _on_lost(self, report: r.LinkLost) -> None:
         number = report.charge_point_no
+        if self._links.get(number) != report.link_id:
+            return  # the late end of a link that has been replaced
+        del self._links[number]
         self._station.lost_since_s.setdefault(number, report.at.mono_s)
+        self._station.starts.on_lost(number)
         effects = self._station.live.on_link(number, report.at, online=False)
         effects.add(self._station.book.on_lost(number, report.at))
         effects.events.append(
@@ -184,21 +209,30 @@ class Hearing:
         self._station.perform(effects)
 
     def _on_battery(self, report: r.BatteryIdentified | r.BatteryLimits) -> None:
-        self._station.perform(self._station.book.on_battery(report))
+        self._station.perform(evidence.on_battery(self._station.book, report))
 
     def _on_start_requested(self, report: r.StartRequested) -> None:
         self._station.perform(self._station.starts.on_request(report))
 
     def _on_start_answered(self, report: r.StartAnswered) -> None:
-        effects = self._station.book.on_start_answered(report)
-        effects.add(self._station.carrier.on_start_answered(report))
+        started = evidence.started_by(self._station.book, report)
+        effects = evidence.on_start_answered(self._station.book, report)
+        if started is not None:
+            effects.add(self._station.carrier.on_start_answered(started, report))
         self._station.perform(effects)
+
+    def _on_frame_sent(self, report: r.FrameSent) -> None:
+        evidence.on_frame_sent(self._station.book, report)
 
     def _on_stopped(self, report: r.ChargingStopped) -> None:
         if report.code == _CHARGING_END:
-            self._station.book.note_end(report.transaction_no, report.at)
+            book = self._station.book
+            book.note_end(report.charge_point_no, report.transaction_no, report.at)
 
     def _on_record(self, report: r.RecordReceived) -> None:
+        if self._station.crowded:
+            # It could not be stored: the charge point keeps it and sends it again.
+            return
         self._station.perform(on_record(self._station.book, self._station.alarms, report))
 
     def _on_tariff_held(self, report: r.TariffHeld) -> None:

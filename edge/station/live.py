@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from msgspec import Struct
@@ -33,19 +34,32 @@ class ConnectorNow(Struct):
 class LiveState:
     """All connectors of the station."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocked: Callable[[Connector], bool] = lambda _: False) -> None:
+        """Make an empty one; `blocked` says whether a connector that appears is latched."""
         self._connectors: dict[Connector, ConnectorNow] = {}
+        self._blocked = blocked
 
     def expect(self, charge_point_no: str, connector_count: int) -> None:
         """Show connectors before their charge point has said anything."""
         for connector_no in range(1, connector_count + 1):
             self.get((charge_point_no, connector_no))
 
+    def forget(self, charge_point_no: str) -> None:
+        """Show a charge point no longer."""
+        for connector in [each for each in self._connectors if each[0] == charge_point_no]:
+            del self._connectors[connector]
+
+    def knows(self, connector: Connector) -> bool:
+        """Whether there is such a connector."""
+        return connector in self._connectors
+
     def get(self, connector: Connector) -> ConnectorNow:
         """Return a connector's latest, made on first use."""
         now = self._connectors.get(connector)
         if now is None:
-            now = self._connectors[connector] = ConnectorNow(connector)
+            now = ConnectorNow(connector, latched=self._blocked(connector))
+            now.status = _status(now)
+            self._connectors[connector] = now
         return now
 
     def all(self) -> list[ConnectorNow]:

@@ -16,7 +16,8 @@ class TransactionNumbers:
 
     def __init__(self, stored: dict[str, bytes], zone: ZoneInfo) -> None:
         """Take what the journal holds under `KIND`."""
-        self._next = int(stored.get(_KEY, b"0"))
+        count = stored.get(_KEY, b"")
+        self._next = int(count) if count.isdigit() else 0
         self._zone = zone
 
     def make(self, charge_point_no: str, connector_no: int, now_ms: int) -> tuple[str, Change]:
@@ -24,4 +25,8 @@ class TransactionNumbers:
         self._next = (self._next + 1) % 10_000
         local = from_ms(now_ms).astimezone(self._zone)
         number = f"{charge_point_no}{connector_no:02d}{local:%y%m%d%H%M%S}{self._next:04d}"
-        return number, Put(KIND, _KEY, str(self._next).encode())
+        return number, self.stored()
+
+    def stored(self) -> Change:
+        """Return the stored form of the counter."""
+        return Put(KIND, _KEY, str(self._next).encode())

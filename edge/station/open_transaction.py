@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from edge.devices.chargers.reports import ConnectorSampled
-from shared.contracts.events import Token, TransactionEnded
+from shared.contracts.events import Token
 from shared.contracts.words import StartMeans
 from shared.rating import Reading, next_cut
 
 _JITTER_MS = 5_000
+_FRAMES_MAX = 32
+"""Raw frames kept as proof; a stop that is repeated for hours must not fill the disk."""
 _GAP_MS_MAX = 7 * 86_400_000
 """A longer step between two samples is a clock that jumped, not a pause."""
 
@@ -91,6 +93,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     link_closed_for_record: bool = False
     was_estimated: bool = False
     unreachable_since_ms: int | None = None
+    command_id: UUID | None = None
 
     def names(self) -> Names:
         """Return what names this transaction in events."""
@@ -106,6 +109,11 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         """Remember why somebody should look at the bill, once."""
         if word not in self.flags:
             self.flags.append(word)
+
+    def keep_frame(self, raw: bytes) -> None:
+        """Keep a frame that the bill is proved with, unless there are very many."""
+        if len(self.raw_frames) < _FRAMES_MAX:
+            self.raw_frames.append(raw)
 
     def take(self, sample: ConnectorSampled, zone: ZoneInfo) -> None:
         """Take in a sample of this transaction; its energy never falls.
@@ -131,11 +139,10 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
         self.last_soc_percent = sample.soc_percent or self.last_soc_percent
 
-    def take_replayed(self, sample: ConnectorSampled) -> None:
-        """Take in a stored sample: it has no time, so only its totals count."""
+    def take_totals(self, sample: ConnectorSampled) -> None:
+        """Take in a sample whose time means nothing here: it was stored, or charging is over."""
         self.last_dwh = max(self.last_dwh, sample.energy_dwh)
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
-        self.flag("replayed_samples")
 
     def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo) -> None:
         assert self.last_ms is not None
@@ -157,9 +164,15 @@ class Spent(Struct, frozen=True):
 class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     """What is remembered of a closed transaction, to know its record when it comes again.
 
-    `record_sha256` is empty until a record came; `estimated` is the transaction as it stood when
-    it was closed without one; `disputes` are the hashes of records that said something else;
-    `ended` is what HQ was told, for the station's own export.
+    Many of these are in memory, so nothing large is kept of one that has its record.
+
+    Attributes:
+        record_sha256: of the record that closed it; empty until one came.
+        meter_start_dwh, started_ms, ended_ms: as that record says.
+        as_left: the transaction as it stood when it was closed without a record.
+        disputes: hashes of records that said something else.
+        payable_fen: what it came to, for the token's exposure while HQ is away.
+        summary: the station's own account of how it ended, JSON; empty for a failed start.
     """
 
     transaction_id: UUID
@@ -170,6 +183,9 @@ class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     meter_start_dwh: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
-    estimated: OpenTransaction | None = None
+    as_left: OpenTransaction | None = None
     disputes: tuple[bytes, ...] = ()
-    ended: TransactionEnded | None = None
+    order_id: UUID | None = None
+    token: Token | None = None
+    payable_fen: int = 0
+    summary: bytes = b""

@@ -6,9 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from edge.journal import Change, Put
+from edge.station.stored import decode_one
 from shared.contracts.commands import ChargePointConfig, PublishRegistry
 
 KIND = "registry"
+_WAITING_MAX = 100
+_WAITING_KEEP_MS = 600_000
 _LOCAL = "local"
 _PUBLISHED = "published"
 
@@ -34,15 +37,14 @@ class Registry:
         self._published: dict[str, ChargePointConfig] = {}
         self._local = {config.charge_point_no: config for config in from_settings}
         self.waiting: dict[str, Waiting] = {}
-        if blob := stored.get(_PUBLISHED):
-            self._take(msgspec.msgpack.decode(blob, type=PublishRegistry))
-        if blob := stored.get(_LOCAL):
-            adopted = msgspec.msgpack.decode(blob, type=list[ChargePointConfig])
-            self._adopted = {config.charge_point_no: config for config in adopted}
-        else:
-            self._adopted = {}
+        self._source: PublishRegistry | None = None
+        if published := decode_one(stored, _PUBLISHED, PublishRegistry):
+            self._take(published)
+        adopted = decode_one(stored, _LOCAL, list[ChargePointConfig]) or []
+        self._adopted = {config.charge_point_no: config for config in adopted}
 
     def _take(self, published: PublishRegistry) -> None:
+        self._source = published
         self.version = published.version
         self._published = {config.charge_point_no: config for config in published.charge_points}
 
@@ -53,11 +55,36 @@ class Registry:
             self.waiting.pop(number, None)
         return Put(KIND, _PUBLISHED, msgspec.msgpack.encode(published))
 
+    def keep_waiting(self, waiting: Waiting) -> bool:
+        """Remember who knocked; whether it is new. Of very many, who knocked last is left out.
+
+        Numbers can be made up without end, so that the list has one.
+        """
+        number = waiting.charge_point_no
+        is_new = number not in self.waiting
+        if is_new and len(self.waiting) >= _WAITING_MAX:
+            oldest = min(self.waiting.values(), key=lambda other: other.last_seen_ms)
+            if abs(waiting.last_seen_ms - oldest.last_seen_ms) < _WAITING_KEEP_MS:
+                return False
+            del self.waiting[oldest.charge_point_no]
+        self.waiting[number] = waiting
+        return is_new
+
     def adopt(self, config: ChargePointConfig) -> Change:
         """Add a charge point at the station itself."""
         self._adopted[config.charge_point_no] = config
         self.waiting.pop(config.charge_point_no, None)
+        return self._stored_adopted()
+
+    def _stored_adopted(self) -> Put:
         return Put(KIND, _LOCAL, msgspec.msgpack.encode(list(self._adopted.values())))
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of both parts."""
+        changes: list[Change] = [self._stored_adopted()]
+        if self._source is not None:
+            changes.append(Put(KIND, _PUBLISHED, msgspec.msgpack.encode(self._source)))
+        return changes
 
     def get(self, charge_point_no: str) -> ChargePointConfig | None:
         """Return how to serve a number, None when it is unknown."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from edge.devices.chargers.reports import Moment, StartRequested
 from edge.devices.chargers.wishes import AnswerStart, StartRemotely
+from edge.journal import Change
 from edge.safety.latches import Latches
 from edge.station.access import AccessList, Caps, Decision, unknown_reason
 from edge.station.effects import Effects
@@ -26,6 +27,7 @@ from shared.contracts.words import RefusalReason, StartMeans, TokenKind
 from shared.errors import CommandRejectedError
 from shared.ids import uuid7
 
+_UNSETTLED_MS = 86_400_000
 _MEANS = {
     TokenKind.CARD: StartMeans.CARD,
     TokenKind.VIN: StartMeans.VIN,
@@ -57,6 +59,7 @@ class Starts:
         live: LiveState,
         timing: Timing,
         hq_reachable: Callable[[], bool],
+        now_ms: int,
     ) -> None:
         self._book = book
         self._access = access
@@ -69,19 +72,26 @@ class Starts:
         self._timing = timing
         self._hq_reachable = hq_reachable
         self._asked: dict[UUID, _Asked] = {}
+        # HQ knows what was closed before; after a restart nobody knows when it last heard.
+        self._hq_knows_ms = now_ms - _UNSETTLED_MS
 
     def on_request(self, report: StartRequested) -> Effects:
         """Decide about a 0x31 or 0xA1, or ask HQ."""
         connector = (report.charge_point_no, report.connector_no)
         if reason := self._cannot_start(connector, report.at):
             return self._refuse(report, reason)
+        running = self._book.on_connector(connector)
+        if running is not None and _waits_for_remote(running):
+            # It was sent and may begin any moment: two starts would be two transactions.
+            return self._refuse(report, RefusalReason.OUT_OF_SERVICE)
         token = Token(report.token_kind, report.token)
-        spent = self._book.spent(token)
+        online = self._hq_reachable()
+        spent = self._book.spent(token, report.at.wall_ms + 1 if online else self._hq_knows_ms)
         decision = self._access.decide(
             token,
             report.password,
             now_ms=report.at.wall_ms,
-            online=self._hq_reachable(),
+            online=online,
             spent_fen=spent.by_token_fen,
             station_spent_fen=spent.by_all_fen,
             caps=self._caps,
@@ -111,6 +121,8 @@ class Starts:
     def tick(self, now: Moment) -> Effects:
         """Refuse whom HQ has not answered for in time."""
         effects = Effects()
+        if self._hq_reachable():
+            self._hq_knows_ms = now.wall_ms
         for request_id, asked in list(self._asked.items()):
             if now.mono_s - asked.asked.mono_s > self._timing.ask_hq_s:
                 del self._asked[request_id]
@@ -118,15 +130,36 @@ class Starts:
                 effects.add(self._refuse(asked.report, unknown_reason(token)))
         return effects
 
-    def start_remotely(self, command: StartTransaction, now: Moment) -> Effects:
-        """Start for an order of HQ. Raises CommandRejectedError with the reason."""
+    def on_lost(self, charge_point_no: str) -> None:
+        """Forget requests of a link that is gone: there is nobody to be answered."""
+        for request_id, asked in list(self._asked.items()):
+            if asked.report.charge_point_no == charge_point_no:
+                del self._asked[request_id]
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of the counter."""
+        return [self._numbers.stored()]
+
+    def start_remotely(
+        self, command_id: UUID, command: StartTransaction, now: Moment
+    ) -> tuple[str, Effects]:
+        """Start for an order of HQ; returns the new number too.
+
+        Raises:
+            CommandRejectedError: With the reason.
+        """
         connector = (command.charge_point_no, command.connector_no)
         if self._registry.get(command.charge_point_no) is None:
             raise CommandRejectedError("unknown_charge_point")
+        if not self._live.knows(connector):
+            raise CommandRejectedError("unknown_connector")
         if not self._live.get(connector).online:
             raise CommandRejectedError("charge_point_offline")
         if reason := self._cannot_start(connector, now):
             raise CommandRejectedError(str(reason))
+        running = self._book.on_connector(connector)
+        if running is not None and running.stage is Stage.AUTHORIZED:
+            raise CommandRejectedError("start_under_way")
         number, change = self._numbers.make(*connector, now.wall_ms)
         limits = (
             command.limit_fen,
@@ -140,6 +173,7 @@ class Starts:
             StartMeans.REMOTE,
             now,
             order_id=command.order_id,
+            command_id=command_id,
             token=command.token,
             parallel_no=command.parallel_no,
             limits=limits,
@@ -156,7 +190,7 @@ class Starts:
                 parallel_no=command.parallel_no,
             )
         )
-        return effects
+        return number, effects
 
     def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
         """Return why nobody may start here now, None if somebody may."""
@@ -194,6 +228,11 @@ class Starts:
     def _refuse(self, report: StartRequested, reason: RefusalReason) -> Effects:
         effects = Effects()
         effects.wishes.append(_answer(report, "", Decision(False, reason)))
+        for partner in self._partners(report):
+            # Connectors that feed one vehicle together charge together or not at all.
+            effects.add(self._book.stop(partner))
+            if partner.stage is Stage.AUTHORIZED:
+                effects.add(self._book.fail(partner, "parallel_refused", report.at))
         effects.events.append(
             AuthorizationRefused(
                 occurred_at=from_ms(report.at.wall_ms),
@@ -204,6 +243,17 @@ class Starts:
             )
         )
         return effects
+
+    def _partners(self, report: StartRequested) -> list[OpenTransaction]:
+        if not report.parallel_no:
+            return []
+        return [
+            transaction
+            for transaction in self._book.open_transactions()
+            if transaction.charge_point_no == report.charge_point_no
+            and transaction.parallel_no == report.parallel_no
+            and transaction.stage is not Stage.ENDED
+        ]
 
     def _accept(self, report: StartRequested, decision: Decision) -> Effects:
         connector = (report.charge_point_no, report.connector_no)
@@ -226,6 +276,10 @@ class Starts:
         return effects
 
 
+def _waits_for_remote(transaction: OpenTransaction) -> bool:
+    return transaction.stage is Stage.AUTHORIZED and transaction.means is StartMeans.REMOTE
+
+
 def _answer(report: StartRequested, transaction_no: str, decision: Decision) -> AnswerStart:
     return AnswerStart(
         charge_point_no=report.charge_point_no,
@@ -235,5 +289,5 @@ def _answer(report: StartRequested, transaction_no: str, decision: Decision) -> 
         reason=decision.reason,
         transaction_no=transaction_no,
         logical_card_no=decision.logical_card_no,
-        balance_fen=decision.limit_fen,
+        balance_fen=(decision.limit_fen or NO_LIMIT_FEN) if decision.accepted else 0,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from edge.devices.chargers.wishes import HeldTariff
 from edge.journal import Change, Put
+from edge.station.stored import decode_all
 from shared.clock import from_ms
 from shared.errors import ConfigError
 from shared.tariff import (
@@ -31,8 +32,7 @@ class TariffShelf:
 
     def __init__(self, versions: dict[str, bytes], confirmed: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND` and `KIND_CONFIRMED`."""
-        decoder = msgspec.msgpack.Decoder(TariffVersion)
-        stored = (decoder.decode(blob) for blob in versions.values())
+        stored = decode_all(versions, TariffVersion).values()
         self._versions: dict[UUID, TariffVersion] = {v.tariff_version_id: v for v in stored}
         self._confirmed = {number: blob.decode() for number, blob in confirmed.items()}
 
@@ -66,6 +66,13 @@ class TariffShelf:
         """Remember what a charge point holds."""
         self._confirmed[charge_point_no] = content_hash
         return Put(KIND_CONFIRMED, charge_point_no, content_hash.encode())
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of all versions and of what charge points hold."""
+        return [
+            *(self.put(version) for version in self._versions.values()),
+            *(self.confirm(number, held) for number, held in self._confirmed.items()),
+        ]
 
     def by_hash(self, content_hash: str) -> TariffVersion | None:
         """Return the newest version with this content."""

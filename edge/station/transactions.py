@@ -13,19 +13,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edge.devices.chargers.reports import (
-    BatteryIdentified,
-    BatteryLimits,
     ConnectorSampled,
     Moment,
-    StartAnswered,
     WireState,
 )
-from edge.devices.chargers.wishes import CloseLink, SetBalance, StopRemotely
-from edge.journal import Delete, Put
+from edge.devices.chargers.wishes import CloseLink, StopRemotely
+from edge.journal import Change, Delete, Put
+from edge.station.closed import KIND as KIND_CLOSED
+from edge.station.closed import ClosedTransactions, left
 from edge.station.effects import Effects
 from edge.station.endings import Context, end_estimated
+from edge.station.limits import limit_reached
 from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Spent, Stage
 from edge.station.registry import Registry
+from edge.station.stored import decode_all
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
 from shared.clock import from_ms
@@ -34,14 +35,9 @@ from shared.contracts.commands import ChargePointConfig
 from shared.contracts.events import Token, TransactionEnded
 from shared.contracts.words import StartMeans
 from shared.ids import uuid7
-from shared.money import NANO_PER_E4, NANO_PER_E5, NANO_PER_FEN, divide_half_up
+from shared.money import NANO_PER_E4, NANO_PER_FEN, divide_half_up
 
 KIND = "transaction"
-KIND_CLOSED = "closed"
-_CLOSED_MAX = 20_000
-_NOT_PLUGGED = 5
-_decoder = msgspec.msgpack.Decoder(OpenTransaction)
-_closed_decoder = msgspec.msgpack.Decoder(ClosedTransaction)
 
 Connector = tuple[str, int]
 
@@ -65,14 +61,16 @@ class TransactionBook:
         self._timing = timing
         self._tariffs = tariffs
         self._registry = registry
-        self._open = {number: _decoder.decode(blob) for number, blob in stored.items()}
-        self._closed = {number: _closed_decoder.decode(b) for number, b in stored_closed.items()}
+        self._open = decode_all(stored, OpenTransaction)
+        self.closed = ClosedTransactions(stored_closed)
         self._on_connector: dict[Connector, OpenTransaction] = {}
-        for transaction in sorted(self._open.values(), key=lambda t: t.opened_ms):
+        for transaction in self.open_transactions():
             self._on_connector[_place(transaction)] = transaction
+            transaction.stop_sent = False  # the ladder behind it is gone
         # Time limits run on the monotonic clock and begin anew after a restart.
         self._since_s = dict.fromkeys(self._open, now.mono_s)
         self._dirty: set[str] = set()
+        self._online: set[str] = set()
         self.clock_offsets_ms: dict[str, int | None] = {}
 
     # What is open
@@ -81,8 +79,15 @@ class TransactionBook:
         """Return all open transactions, oldest first."""
         return sorted(self._open.values(), key=lambda transaction: transaction.opened_ms)
 
+    def find(self, charge_point_no: str, transaction_no: str) -> OpenTransaction | None:
+        """Return a charge point's open transaction; nobody reaches another one's by its number."""
+        transaction = self._open.get(transaction_no)
+        if transaction is None or transaction.charge_point_no != charge_point_no:
+            return None
+        return transaction
+
     def by_number(self, transaction_no: str) -> OpenTransaction | None:
-        """Return the open transaction with this number."""
+        """Return the open transaction with this number, whoever has it."""
         return self._open.get(transaction_no)
 
     def by_id(self, transaction_id: UUID) -> OpenTransaction | None:
@@ -93,22 +98,27 @@ class TransactionBook:
         """Return the newest open transaction of a connector, whatever its stage."""
         return self._on_connector.get(connector)
 
-    def closed(self) -> list[tuple[str, ClosedTransaction]]:
-        """Return what is remembered of closed transactions, by number."""
-        return sorted(self._closed.items())
+    def group(self, transaction: OpenTransaction) -> list[OpenTransaction]:
+        """Return what charges one vehicle together with this transaction, itself included."""
+        if not transaction.parallel_no:
+            return [transaction]
+        wanted = (transaction.charge_point_no, transaction.parallel_no)
+        return [
+            other
+            for other in self._open.values()
+            if (other.charge_point_no, other.parallel_no) == wanted
+        ]
 
-    def closed_by_number(self, transaction_no: str) -> ClosedTransaction | None:
-        """Return what is remembered of a closed transaction."""
-        return self._closed.get(transaction_no)
-
-    def spent(self, token: Token) -> Spent:
-        """Return what is open, and for a token what its own open transactions came to."""
+    def spent(self, token: Token, since_ms: int) -> Spent:
+        """Return what is open or was closed since then: one token's, and everybody's."""
         by_token = by_all = 0
         for transaction in self._open.values():
             amount_fen = divide_half_up(transaction.last_amount_e4 * NANO_PER_E4, NANO_PER_FEN)
             by_all += amount_fen
-            if transaction.token == token:
-                by_token += amount_fen
+            by_token += amount_fen if transaction.token == token else 0
+        for closed in self.closed.since(since_ms):
+            by_all += closed.payable_fen
+            by_token += closed.payable_fen if closed.token == token else 0
         return Spent(by_token, by_all)
 
     # Opening
@@ -121,6 +131,7 @@ class TransactionBook:
         now: Moment,
         *,
         order_id: UUID | None = None,
+        command_id: UUID | None = None,
         token: Token | None = None,
         parallel_no: str = "",
         limits: tuple[int, int, int, int] = (0, 0, 0, 0),
@@ -135,6 +146,7 @@ class TransactionBook:
             means=means,
             opened_ms=now.wall_ms,
             order_id=order_id,
+            command_id=command_id,
             token=token,
             parallel_no=parallel_no,
             tariff_version_id=self.tariff_id_now(connector[0], now),
@@ -162,14 +174,14 @@ class TransactionBook:
     def adopt(
         self, transaction_no: str, connector: Connector, means: StartMeans, now: Moment
     ) -> tuple[OpenTransaction, Effects]:
-        """Open a transaction that runs, or ran, without our permission or memory of it."""
-        earlier = self._closed.pop(transaction_no, None)
-        if earlier and earlier.estimated:
-            transaction = earlier.estimated
-            transaction.was_estimated = True
+        """Open a transaction that runs without our permission or memory of it, or runs again."""
+        earlier = self.closed.pop(transaction_no)
+        if earlier is not None and earlier.as_left is not None:
+            transaction = earlier.as_left
+            transaction.was_estimated = transaction.was_estimated or bool(earlier.summary)
         else:
             transaction = OpenTransaction(
-                transaction_id=earlier.transaction_id if earlier else uuid7(now.wall_ms),
+                transaction_id=uuid7(now.wall_ms),
                 transaction_no=transaction_no,
                 charge_point_no=connector[0],
                 connector_no=connector[1],
@@ -178,14 +190,16 @@ class TransactionBook:
                 tariff_version_id=self.tariff_id_now(connector[0], now),
             )
         effects = self._enter(transaction, now)
-        if earlier:
+        if earlier is not None:
             effects.changes.append(Delete(KIND_CLOSED, transaction_no))
         return transaction, effects
 
     def _enter(self, transaction: OpenTransaction, now: Moment) -> Effects:
         effects = Effects()
         before = self._on_connector.get(_place(transaction))
-        if before is not None:
+        if before is not None and before.stage is Stage.AUTHORIZED:
+            effects.add(self.fail(before, "superseded", now))
+        elif before is not None:
             self._note_end(before, now)
         self._open[transaction.transaction_no] = transaction
         self._on_connector[_place(transaction)] = transaction
@@ -204,21 +218,21 @@ class TransactionBook:
     def on_sample(self, sample: ConnectorSampled) -> Effects | None:
         """Take in a 0x13; None when it leads to nothing but a changed figure."""
         connector = (sample.charge_point_no, sample.connector_no)
-        transaction = self._open.get(sample.transaction_no)
+        transaction = self._sampled(sample)
         if sample.replayed:
             if transaction is not None:
-                transaction.take_replayed(sample)
+                transaction.take_totals(sample)
+                transaction.flag("replayed_samples")
                 self._dirty.add(transaction.transaction_no)
             return None
-        if sample.state is not WireState.CHARGING or not sample.transaction_no:
+        if sample.state is not WireState.CHARGING:
             running = transaction or self._on_connector.get(connector)
             if running is not None:
                 self._on_idle(running, sample)
             return None
         effects: Effects | None = None
         if transaction is None:
-            closed = self._closed.get(sample.transaction_no)
-            if closed is not None and closed.record_sha256:
+            if not self._may_adopt(sample):
                 return None
             transaction, effects = self.adopt(
                 sample.transaction_no, connector, StartMeans.UNKNOWN, sample.at
@@ -228,12 +242,38 @@ class TransactionBook:
             self._on_charging(transaction, sample, effects)
         transaction.take(sample, self._zone)
         self._dirty.add(transaction.transaction_no)
-        if not transaction.stop_sent and self._limit_reached(transaction, sample):
-            transaction.stop_sent = True
+        version = self._tariffs.get(transaction.tariff_version_id)
+        if not transaction.stop_sent and limit_reached(transaction, sample, version):
             effects = effects or Effects()
-            effects.wishes.append(
-                StopRemotely(charge_point_no=connector[0], connector_no=connector[1])
-            )
+            effects.add(self.stop(transaction))
+        return effects
+
+    def _sampled(self, sample: ConnectorSampled) -> OpenTransaction | None:
+        """Return what a sample is about; one without a number is its connector's."""
+        if sample.transaction_no:
+            return self.find(sample.charge_point_no, sample.transaction_no)
+        running = self._on_connector.get((sample.charge_point_no, sample.connector_no))
+        return running if running is not None and running.stage is Stage.CHARGING else None
+
+    def _may_adopt(self, sample: ConnectorSampled) -> bool:
+        number = sample.transaction_no
+        if not number or number in self._open:
+            return False
+        closed = self.closed.get(number)
+        return closed is None or (
+            not closed.record_sha256 and closed.charge_point_no == sample.charge_point_no
+        )
+
+    def stop(self, transaction: OpenTransaction) -> Effects:
+        """Have a transaction stopped, with all that charge the same vehicle."""
+        effects = Effects()
+        for member in self.group(transaction):
+            if member.stage is not Stage.ENDED:
+                member.stop_sent = True
+                number, connector_no = _place(member)
+                effects.wishes.append(
+                    StopRemotely(charge_point_no=number, connector_no=connector_no)
+                )
         return effects
 
     def _on_charging(
@@ -264,80 +304,26 @@ class TransactionBook:
     def _on_idle(self, transaction: OpenTransaction, sample: ConnectorSampled) -> None:
         """Idle is evidence that charging ended, once it had begun."""
         if transaction.stage is Stage.CHARGING:
-            if sample.transaction_no == transaction.transaction_no and sample.energy_dwh:
-                transaction.take(sample, self._zone)
+            if sample.transaction_no == transaction.transaction_no:
+                transaction.take_totals(sample)
             self._note_end(transaction, sample.at)
-        transaction.unreachable_since_ms = None
 
-    def note_end(self, transaction_no: str, now: Moment) -> None:
+    def note_end(self, charge_point_no: str, transaction_no: str, now: Moment) -> None:
         """Take in other evidence that a transaction ended (0x19)."""
-        if transaction := self._open.get(transaction_no):
+        transaction = self.find(charge_point_no, transaction_no)
+        if transaction is not None and transaction.stage is Stage.CHARGING:
             self._note_end(transaction, now)
 
     def _note_end(self, transaction: OpenTransaction, now: Moment) -> None:
         if transaction.stage is not Stage.ENDED:
             transaction.stage = Stage.ENDED
             transaction.ended_ms = now.wall_ms
+            transaction.unreachable_since_ms = None
             self._since_s[transaction.transaction_no] = now.mono_s
             self._dirty.add(transaction.transaction_no)
 
-    def _limit_reached(self, transaction: OpenTransaction, sample: ConnectorSampled) -> bool:
-        if transaction.limit_dwh and sample.energy_dwh >= transaction.limit_dwh:
-            return True
-        if transaction.limit_soc_percent and sample.soc_percent >= transaction.limit_soc_percent:
-            return True
-        minutes = (sample.at.wall_ms - (transaction.started_ms or sample.at.wall_ms)) // 60_000
-        if transaction.limit_min and minutes >= transaction.limit_min:
-            return True
-        return bool(transaction.limit_fen) and (
-            self.amount_fen(transaction, sample.amount_e4, minutes) >= transaction.limit_fen
-        )
-
-    def amount_fen(self, transaction: OpenTransaction, amount_e4: int, minutes: int) -> int:
-        """Return what a transaction has come to: the charge point's figure and our time fee."""
-        version = self._tariffs.get(transaction.tariff_version_id)
-        per_minute_e5 = version.tariff.per_minute_e5 if version else 0
-        nano = amount_e4 * NANO_PER_E4 + minutes * per_minute_e5 * NANO_PER_E5
-        return divide_half_up(nano, NANO_PER_FEN)
-
-    def on_battery(self, report: BatteryIdentified | BatteryLimits) -> Effects:
-        """Keep what the vehicle says of itself (0x15) and of its limits (0x17)."""
-        effects = Effects()
-        connector = (report.charge_point_no, report.connector_no)
-        transaction = self._open.get(report.transaction_no) or self._on_connector.get(connector)
-        if transaction is None:
-            return effects
-        battery = transaction.battery
-        for name in report.__struct_fields__:
-            if name in battery.__struct_fields__:
-                setattr(battery, name, getattr(report, name))
-        self._dirty.add(transaction.transaction_no)
-        if isinstance(report, BatteryLimits):
-            effects.events.append(
-                events.BatteryIdentified(
-                    occurred_at=from_ms(report.at.wall_ms),
-                    transaction_id=transaction.transaction_id,
-                    charge_point_no=report.charge_point_no,
-                    connector_no=report.connector_no,
-                    **msgspec.structs.asdict(battery),
-                )
-            )
-        return effects
-
-    def on_start_answered(self, report: StartAnswered) -> Effects:
-        """Take in 0x33; a start that was refused has failed, unless only the plug is missing."""
-        transaction = self._open.get(report.transaction_no)
-        if transaction is None or transaction.stage is not Stage.AUTHORIZED:
-            return Effects()
-        transaction.raw_frames.append(report.raw)
-        self._dirty.add(transaction.transaction_no)
-        if report.started or report.reason == _NOT_PLUGGED:
-            self._since_s[transaction.transaction_no] = report.at.mono_s
-            return Effects()
-        return self.fail(transaction, f"refused_{report.reason}", report.at)
-
     def fail(self, transaction: OpenTransaction, reason: str, now: Moment) -> Effects:
-        """Close an authorised start that did not come about."""
+        """Close an authorised start that did not come about; its record would still count."""
         effects = self.close(transaction, now)
         effects.events.append(
             events.TransactionStartFailed(
@@ -346,37 +332,48 @@ class TransactionBook:
         )
         return effects
 
-    def set_limit(self, transaction: OpenTransaction, limit_fen: int) -> Effects:
-        """Change what a running transaction may spend; the charge point is told (0x42)."""
-        transaction.limit_fen = limit_fen
-        effects = Effects()
-        effects.changes.append(self._stored(transaction))
-        effects.wishes.append(
-            SetBalance(
-                charge_point_no=transaction.charge_point_no,
-                connector_no=transaction.connector_no,
-                balance_fen=limit_fen,
-                physical_card_no=transaction.physical_card_no,
-            )
-        )
-        return effects
+    def wait_again(self, transaction: OpenTransaction, now: Moment) -> None:
+        """Have the time limit of a transaction run anew from now."""
+        self._since_s[transaction.transaction_no] = now.mono_s
+
+    def touch(self, transaction: OpenTransaction) -> None:
+        """Have a transaction stored with the next flush."""
+        self._dirty.add(transaction.transaction_no)
+
+    def on_logged_in(self, charge_point_no: str, now: Moment) -> None:
+        """The charge point is back: it sends what it stored, and says what runs."""
+        self._online.add(charge_point_no)
+        for transaction in self._of(charge_point_no):
+            number = transaction.transaction_no
+            if transaction.stage is Stage.ENDED:
+                # This login is the lever that `_wait_for_record` would otherwise pull.
+                transaction.link_closed_for_record = True
+                half_s = self._timing.estimate_s / 2
+                self._since_s[number] = max(self._since_s[number], now.mono_s - half_s)
+                self._dirty.add(number)
+            else:
+                self._since_s[number] = now.mono_s
 
     def on_lost(self, charge_point_no: str, now: Moment) -> Effects:
         """The charge point is out of reach: its transactions go on without us."""
         effects = Effects()
-        for transaction in self._open.values():
-            if transaction.charge_point_no == charge_point_no and (
-                transaction.unreachable_since_ms is None and transaction.stage is Stage.CHARGING
-            ):
-                transaction.unreachable_since_ms = now.wall_ms
-                self._since_s[transaction.transaction_no] = now.mono_s
-                effects.changes.append(self._stored(transaction))
-                effects.events.append(
-                    events.TransactionUnreachable(
-                        occurred_at=from_ms(now.wall_ms), **transaction.names()
-                    )
+        self._online.discard(charge_point_no)
+        for transaction in self._of(charge_point_no):
+            transaction.stop_sent = False
+            if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
+                continue
+            transaction.unreachable_since_ms = now.wall_ms
+            self._since_s[transaction.transaction_no] = now.mono_s
+            effects.changes.append(self._stored(transaction))
+            effects.events.append(
+                events.TransactionUnreachable(
+                    occurred_at=from_ms(now.wall_ms), **transaction.names()
                 )
+            )
         return effects
+
+    def _of(self, charge_point_no: str) -> list[OpenTransaction]:
+        return [t for t in self._open.values() if t.charge_point_no == charge_point_no]
 
     # Closing
 
@@ -385,10 +382,14 @@ class TransactionBook:
         effects = Effects()
         for transaction in list(self._open.values()):
             waited_s = now.mono_s - self._since_s[transaction.transaction_no]
-            if transaction.unreachable_since_ms is not None:
-                if waited_s > self._timing.unreachable_s:
+            away = transaction.charge_point_no not in self._online
+            is_start = transaction.stage is Stage.AUTHORIZED
+            if away or transaction.unreachable_since_ms:
+                if waited_s > self._timing.unreachable_s and is_start:
+                    effects.add(self.fail(transaction, "unreachable", now))
+                elif waited_s > self._timing.unreachable_s:
                     effects.add(self.estimate(transaction, now))
-            elif transaction.stage is Stage.AUTHORIZED and waited_s > self._timing.start_s:
+            elif is_start and waited_s > self._timing.start_s:
                 effects.add(self.fail(transaction, "no_start", now))
             elif transaction.stage is Stage.ENDED:
                 effects.add(self._wait_for_record(transaction, waited_s, now))
@@ -412,7 +413,7 @@ class TransactionBook:
     def estimate(self, transaction: OpenTransaction, now: Moment) -> Effects:
         """Close a transaction from its last live data; its record corrects it if it comes."""
         ended = end_estimated(transaction, now, self.context(transaction, seen=True))
-        effects = self.close(transaction, now, keep=True, ended=ended)
+        effects = self.close(transaction, now, ended=ended)
         effects.events.append(ended)
         return effects
 
@@ -422,7 +423,6 @@ class TransactionBook:
         now: Moment,
         *,
         closed: ClosedTransaction | None = None,
-        keep: bool = False,
         ended: TransactionEnded | None = None,
     ) -> Effects:
         """Take a transaction off the open list; remember enough to know its record again."""
@@ -434,33 +434,7 @@ class TransactionBook:
         if self._on_connector.get(_place(transaction)) is transaction:
             del self._on_connector[_place(transaction)]
         effects.changes.append(Delete(KIND, number))
-        effects.add(
-            self.remember(
-                number,
-                closed
-                or ClosedTransaction(
-                    transaction_id=transaction.transaction_id,
-                    closed_ms=now.wall_ms,
-                    charge_point_no=transaction.charge_point_no,
-                    connector_no=transaction.connector_no,
-                    started_ms=transaction.started_ms,
-                    ended_ms=transaction.ended_ms,
-                    estimated=transaction if keep else None,
-                    ended=ended,
-                ),
-            )
-        )
-        return effects
-
-    def remember(self, transaction_no: str, closed: ClosedTransaction) -> Effects:
-        """Keep a closed transaction, and forget the oldest of very many."""
-        effects = Effects()
-        self._closed[transaction_no] = closed
-        effects.changes.append(Put(KIND_CLOSED, transaction_no, msgspec.msgpack.encode(closed)))
-        if len(self._closed) > _CLOSED_MAX:
-            oldest = min(self._closed, key=lambda number: self._closed[number].closed_ms)
-            del self._closed[oldest]
-            effects.changes.append(Delete(KIND_CLOSED, oldest))
+        effects.add(self.closed.remember(number, closed or left(transaction, now, ended)))
         return effects
 
     def flush(self) -> Effects:
@@ -469,6 +443,10 @@ class TransactionBook:
         effects.changes.extend(self._stored(self._open[number]) for number in self._dirty)
         self._dirty.clear()
         return effects
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of all that is known here, for a store that is new."""
+        return [*map(self._stored, self._open.values()), *self.closed.everything()]
 
     # Shared with `records.py`
 
