@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import cast
 from uuid import UUID
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
@@ -83,6 +84,7 @@ class Link:
         self._clock = clock
         self._client_id = client_id
         self._client: Client | None = None
+        self._arrived: asyncio.Queue[Message] = asyncio.Queue()
         self._random = Random()  # noqa: S311 - spreads reconnects, guards nothing
         self._complained: set[tuple[str, str]] = set()
         self.connected = asyncio.Event()
@@ -102,6 +104,9 @@ class Link:
                     self._set_up(client)
                     async for message in client.messages:
                         await self._receive(message)
+                        # Its own iterator makes a task a message; what has come is read at once.
+                        while not self._arrived.empty():
+                            await self._receive(self._arrived.get_nowait())
             except MqttError as error:
                 if not lost:
                     logger.error("broker lost, trying again error=%s", error)
@@ -138,6 +143,7 @@ class Link:
 
     def _new_client(self) -> Client:
         ca_file = self._address.tls_ca_file
+        self._arrived = asyncio.Queue()
         client = Client(
             self._address.host,
             self._address.port,
@@ -149,6 +155,7 @@ class Link:
             keepalive=60,
             timeout=10,
             max_inflight_messages=200,
+            queue_type=cast("type[asyncio.Queue[Message]]", lambda **_: self._arrived),
             tls_context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
         )
         client.pending_calls_threshold = 10_000
