@@ -60,6 +60,7 @@ class Names(TypedDict):
 class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     """A transaction that has not been closed. All times are wall time, UTC milliseconds.
 
+    `cut_ms` is the next half hour of the local clock as seen from `cut_from_ms`.
     `readings` and `last_dwh` count the energy of this transaction from 0, as 0x13 does.
     """
 
@@ -85,6 +86,8 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     last_dwh: int = 0
     last_amount_e4: int = 0
     last_soc_percent: int = 0
+    cut_from_ms: int = 0
+    cut_ms: int = 0
     readings: list[Reading] = field(default_factory=list)
     battery: Battery = field(default_factory=Battery)
     raw_frames: list[bytes] = field(default_factory=list)
@@ -146,12 +149,15 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
 
     def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo) -> None:
         assert self.last_ms is not None
+        if self.cut_from_ms <= self.last_ms and at_ms < self.cut_ms:
+            return  # still in the half hour for which the cut was worked out
         cut_ms = next_cut(self.last_ms, zone)
         risen_dwh, passed_ms = energy_dwh - self.last_dwh, at_ms - self.last_ms
         while cut_ms <= at_ms:
             meter_dwh = self.last_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
             self.readings.append(Reading(cut_ms, meter_dwh, cut_ms == at_ms))
             cut_ms = next_cut(cut_ms, zone)
+        self.cut_from_ms, self.cut_ms = at_ms, cut_ms
 
 
 class Spent(Struct, frozen=True):

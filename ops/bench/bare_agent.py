@@ -39,6 +39,8 @@ class _NoJournal:
     clean = True
     recovered: str | None = None
     failed: str | None = None
+    damaged = 0
+    pending_bytes = 0
     boot_id: UUID = uuid4()
 
     def load(self, kind: str) -> dict[str, bytes]:

@@ -46,6 +46,11 @@ def login(charge_point_no: str, connector_count: int = 1) -> bytes:
     )
 
 
+def heartbeat(charge_point_no: str) -> bytes:
+    """Return a 0x03. Before its first one, what a charge point reports counts as stored."""
+    return _frame(messages.Heartbeat(charge_point_no=charge_point_no, connector_no=1, status=0))
+
+
 def idle(charge_point_no: str, connector_no: int = 1) -> bytes:
     """Return a 0x13 of a connector without a car."""
     return _frame(_realtime(_NO_TRANSACTION, charge_point_no, connector_no, plugged=False))

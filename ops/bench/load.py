@@ -48,6 +48,7 @@ class Load:
                 answer = link.recv(4096)
                 if answer[5] != 0x02 or answer[13] != 0:
                     raise BenchError(f"login of {number} was refused: {answer.hex()}")
+                link.sendall(frames.heartbeat(number))
             link.setblocking(False)
             self._poll.register(link, select.EPOLLIN)
             self._by_fd[link.fileno()] = link

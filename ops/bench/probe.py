@@ -34,6 +34,7 @@ class Probe:
             link.sendall(frames.login(number))
             if link.recv(4096)[13] != 0:
                 raise BenchError(f"login of {number} was refused")
+            link.sendall(frames.heartbeat(number))
             self._links.append(link)
             self._cars.append(frames.Charging(number))
         return {"connected": len(self._links)}
