@@ -34,6 +34,7 @@ from shared.contracts.topics import (
     parse_up,
 )
 from shared.errors import MalformedContractError
+from shared.mqtt import BrokerClient
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class Link:
     def _new_client(self) -> Client:
         ca_file = self._address.tls_ca_file
         self._arrived = asyncio.Queue()
-        client = Client(
+        client = BrokerClient(
             self._address.host,
             self._address.port,
             username=self._address.username,
@@ -156,6 +157,7 @@ class Link:
             timeout=10,
             max_inflight_messages=200,
             queue_type=cast("type[asyncio.Queue[Message]]", lambda **_: self._arrived),
+            confirm_at_once=True,
             tls_context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
         )
         client.pending_calls_threshold = 10_000

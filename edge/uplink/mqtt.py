@@ -1,22 +1,22 @@
 """One MQTT 5 connection, made once and thrown away when it ends.
 
 A new client for each connection has no memory of what the last one sent: the journal is the
-only queue. All that is private in aiomqtt and paho-mqtt is used here and nowhere else.
+only queue. What is private in aiomqtt and paho-mqtt is used here and in `shared.mqtt` only.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
+from aiomqtt import Message, MqttError, ProtocolVersion, Will
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessageInfo
+
+from shared.mqtt import BrokerClient
 
 _INCOMING_MAX = 1000
 """Messages that wait to be read; more are discarded, and HQ sends them again."""
@@ -46,7 +46,7 @@ class Connection:
 
     def __init__(self, broker: Broker, *, identifier: str, will_topic: str, will: bytes) -> None:
         """Prepare; nothing is sent. Must be made while the event loop runs."""
-        self._client = Client(
+        self._client = BrokerClient(
             broker.host,
             broker.port,
             username=broker.username,
@@ -60,7 +60,9 @@ class Connection:
             tls_context=broker.tls,
             max_queued_incoming_messages=_INCOMING_MAX,
             max_inflight_messages=_IN_FLIGHT_MAX,
-            socket_options=_socket_options(broker.keepalive_s),
+            # Without TLS this is loopback; over a network each byte counts, and HQ's broker
+            # does not hold messages back.
+            confirm_at_once=broker.tls is None,
         )
         self._client.pending_calls_threshold = _IN_FLIGHT_MAX
 
@@ -69,11 +71,7 @@ class Connection:
         try:
             await self._client.__aenter__()
         except (MqttError, OSError, ValueError) as error:
-            self._drop()
             raise LinkLostError(str(error)) from error
-        except asyncio.CancelledError:
-            self._drop()
-            raise
         return self
 
     async def __aexit__(
@@ -86,15 +84,6 @@ class Connection:
         # What is wrong with the connection has been raised where it was used.
         with contextlib.suppress(MqttError, OSError):
             await self._client.__aexit__(None, None, None)
-        self._drop()
-
-    def _drop(self) -> None:
-        # aiomqtt leaves the socket of a log-in that was not answered open, and read; and the
-        # reason of a loss is for whoever was listening, which may be nobody.
-        self._client._client._sock_close()  # noqa: SLF001 - see the module's purpose
-        lost = self._client._disconnected  # noqa: SLF001 - see the module's purpose
-        if lost.done() and not lost.cancelled():
-            lost.exception()
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1."""
@@ -137,18 +126,3 @@ class Sent:
     def at_broker(self) -> bool:
         """Whether the broker has confirmed it (QoS 1), or it has left (QoS 0)."""
         return self._info.is_published()
-
-
-def _socket_options(keepalive_s: int) -> list[tuple[int, int, int]]:
-    """Have the kernel notice a dead path within 1.5 keep-alives; MQTT's own ping takes two."""
-    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        idle_s = max(keepalive_s // 2, 1)
-        options += [
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(idle_s // 3, 1)),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, keepalive_s * 1000),
-        ]
-    return options
