@@ -47,7 +47,7 @@ def demo(
     exit 0 only if all of it holds.
     """
     logs.set_up(level="WARNING")
-    folder = _folder(data)
+    folder = new_folder(data)
     started_s = time.monotonic()
     ok = False
     try:
@@ -163,7 +163,7 @@ def _say(started_s: float, text: str) -> None:
     sys.stderr.write(f"{time.monotonic() - started_s:5.1f} s  {text}\n")
 
 
-def _folder(data: Path | None) -> Path:
+def new_folder(data: Path | None) -> Path:
     """Make a new folder for this run; in it a Unix socket's path must not get too long."""
     root = (data or default_data_dir()).expanduser().absolute()
     try:

@@ -18,7 +18,7 @@ RemoteStart = Callable[[str, int], Awaitable[None]]  # charge point, connector
 
 _STAY_S = (2.0, 5.0)
 _PAUSE_S = (0.2, 1.2)
-_START_LIMIT_S = 8.0
+_START_LIMIT_S = 5.0
 _END_LIMIT_S = 20.0
 _LEAVE_LIMIT_S = 25.0
 
@@ -90,11 +90,8 @@ class Customers:
                 await asyncio.sleep(random.uniform(*_PAUSE_S))
                 if not self._open.is_set():
                     continue
-                try:
-                    with self._counted():
-                        await self._one(_Place(control, *place), random)
-                except (ControlError, DemoError) as error:
-                    logger.info("customer at %s: %s", place, str(error).splitlines()[0])
+                with self._counted():
+                    await self._one(_Place(control, *place), random)
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -108,31 +105,38 @@ class Customers:
                 self._empty.set()
 
     async def _one(self, place: _Place, random: Random) -> None:
-        """Let one customer plug in, charge and leave."""
+        """Let one customer plug in, charge and leave; pulling the plug ends a charge as well."""
         vin, card = next(self._vins), next(self._cards)
         mark = await place.mark()
         await place.do("plug_in", car={"seed": random.randrange(1 << 30), "vin": vin})
         try:
-            means = random.choices(("card", "vin", "remote"), (4, 3, 3))[0]
-            if means == "card":
-                await place.do("swipe", card=card)
-            elif means == "vin":
-                await place.do("vin")
-            else:
-                await self._start_remotely(place.charge_point_no, place.connector_no)
-            await place.wait("charging", mark, _START_LIMIT_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leave.wait(), random.uniform(*_STAY_S))
-            # Pulling the plug is done by leaving; it ends the charge as well.
-            way = random.choice(("stop_button", "swipe", "unplug"))
-            if way == "stop_button" or (way == "swipe" and means != "card"):
-                await place.do("stop_button")
-                await place.wait("ended", mark, _END_LIMIT_S)
-            elif way == "swipe":
-                await place.do("swipe", card=card)
-                await place.wait("ended", mark, _END_LIMIT_S)
-        finally:
-            await place.do("unplug")
+            await self._charge(place, random, mark, card)
+        except (ControlError, DemoError) as error:
+            logger.info("customer at %s: %s", place, str(error).splitlines()[0])
+        await place.do("unplug")
+
+    async def _charge(self, place: _Place, random: Random, mark: int, card: str) -> None:
+        means = random.choices(("card", "vin", "remote"), (4, 3, 3))[0]
+        if means == "card":
+            await place.do("swipe", card=card)
+        elif means == "vin":
+            await place.do("vin")
+        else:
+            await self._start_remotely(place.charge_point_no, place.connector_no)
+        if not await place.starts(mark, _START_LIMIT_S):
+            return
+        with contextlib.suppress(TimeoutError):
+            # Not wait_for: in Python 3.11 it can swallow the cancellation by `close`.
+            async with asyncio.timeout(random.uniform(*_STAY_S)):
+                await self._leave.wait()
+        way = random.choice(("stop_button", "swipe", "unplug"))
+        if way == "unplug":
+            return
+        if way == "swipe" and means == "card":
+            await place.do("swipe", card=card)
+        else:
+            await place.do("stop_button")
+        await place.wait("ended", mark, _END_LIMIT_S)
 
 
 class _Place:
@@ -142,6 +146,10 @@ class _Place:
         self._control = control
         self.charge_point_no = charge_point_no
         self.connector_no = connector_no
+
+    def __str__(self) -> str:
+        """Return how people name it."""
+        return f"{self.charge_point_no}-{self.connector_no}"
 
     async def do(self, action: str, **arguments: object) -> None:
         """Do something there."""
@@ -153,6 +161,18 @@ class _Place:
         """Return the index of the latest event of the charge point."""
         status = await self._control.call("status")
         return int(status[self.charge_point_no]["last_event"])
+
+    async def starts(self, since: int, timeout_s: float) -> bool:
+        """Wait for the charge, or for the refusal of its start; tell whether it charges."""
+        event = await self._control.call(
+            "wait",
+            charge_point=self.charge_point_no,
+            connector=self.connector_no,
+            name=["charging", "start_refused"],
+            since=since,
+            timeout_s=timeout_s,
+        )
+        return bool(event["name"] == "charging")
 
     async def wait(self, name: str, since: int, timeout_s: float) -> None:
         """Wait for an event there. Raises ControlError if it does not come."""

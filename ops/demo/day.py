@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +23,11 @@ _BROKER_DOWN_S = 1.0
 _AGENT_DOWN_S = 0.5
 _WARM_UP_FINISHED = 20
 _OPEN_AT_KILL = 3
-_STEP_LIMIT_S = 30.0
 _TRIP_LIMIT_S = 20.0
+_PERIODS = 3
+_TARIFF_LIMIT_S = 8.0
 _HOT_LIMIT_C = 50
 _HEATING_C_PER_S = 0.12  # of the demo's clock: 14 degrees a real second
-_LOOK_EVERY_S = 0.2
 
 
 @dataclass(slots=True)
@@ -82,10 +81,10 @@ async def scripted_day(stage: Stage, say: Say) -> Result:
     for station in stage.stations:
         station.customers.open()
     say("cars charge by card, by VIN and by HQ's remote start")
-    await _until("cars charge", lambda: _finished_at_least(stage, _WARM_UP_FINISHED))
+    await stage.until("cars charge", lambda: _finished_at_least(stage, _WARM_UP_FINISHED))
 
     say(f"cutting the link of {first.plan.station_no}")
-    link_cut_s, cut_transactions = await _cut_link(first)
+    link_cut_s, cut_transactions = await _cut_link(stage, first)
 
     say("killing the broker")
     stage.servers.kill_broker()
@@ -93,15 +92,16 @@ async def scripted_day(stage: Stage, say: Say) -> Result:
     await asyncio.to_thread(stage.servers.start_broker)
 
     say(f"killing the agent of {first.plan.station_no} with open transactions")
-    await _kill_agent(first)
+    await _kill_agent(stage, first)
 
     say(f"a battery overheats at {second.plan.station_no}")
     await _overheat(stage, second)
 
+    await _see_tariffs_change(stage)
     say("everyone leaves; books are drained")
     healed_s = time.monotonic()
     await asyncio.gather(*(station.customers.close() for station in stage.stations))
-    await _until("all is drained", lambda: evening.is_drained(stage))
+    await stage.until("all is drained", lambda: evening.is_drained(stage))
     drained_in_s = time.monotonic() - healed_s
 
     trips = await evening.trips(stage)
@@ -122,7 +122,7 @@ async def scripted_day(stage: Stage, say: Say) -> Result:
     )
 
 
-async def _cut_link(station: StationProcesses) -> tuple[float, int]:
+async def _cut_link(stage: Stage, station: StationProcesses) -> tuple[float, int]:
     """Cut the line to HQ until enough has happened without it. Returns seconds, transactions."""
     before = evening.simulator_contents(station)
     await station.line.cut()
@@ -138,17 +138,17 @@ async def _cut_link(station: StationProcesses) -> tuple[float, int]:
             and len(now.entries) - len(before.entries) >= _CUT_ENDED
         )
 
-    await _until("transactions end without HQ", enough)
+    await stage.until("transactions end without HQ", enough)
     link_cut_s = time.monotonic() - cut_at_s
     await station.line.mend()
     return link_cut_s, len(running)
 
 
-async def _kill_agent(station: StationProcesses) -> None:
+async def _kill_agent(stage: Stage, station: StationProcesses) -> None:
     async def some_are_open() -> bool:
         return len(evening.simulator_contents(station).open) >= _OPEN_AT_KILL
 
-    await _until("transactions are open", some_are_open)
+    await stage.until("transactions are open", some_are_open)
     await station.agent.kill()
     await asyncio.sleep(_AGENT_DOWN_S)
     await station.start_agent()
@@ -181,6 +181,16 @@ async def _overheat(stage: Stage, station: StationProcesses) -> None:
         await control.call("unplug", **place)
 
 
+async def _see_tariffs_change(stage: Stage) -> None:
+    """Go on until energy was charged in three periods, but not for long."""
+    until_s = time.monotonic() + _TARIFF_LIMIT_S
+
+    async def seen() -> bool:
+        return evening.periods_used(stage) >= _PERIODS or time.monotonic() > until_s
+
+    await stage.until("tariffs change", seen)
+
+
 def _trip_problems(trips: list[dict[str, Any]]) -> list[str]:
     problems = [] if trips else ["no trip was reported"]
     for trip in trips:
@@ -196,11 +206,3 @@ def _trip_problems(trips: list[dict[str, Any]]) -> list[str]:
 
 async def _finished_at_least(stage: Stage, count: int) -> bool:
     return sum(len(evening.simulator_contents(s).entries) for s in stage.stations) >= count
-
-
-async def _until(what: str, done: Callable[[], Awaitable[bool]]) -> None:
-    deadline_s = time.monotonic() + _STEP_LIMIT_S
-    while not await done():
-        if time.monotonic() > deadline_s:
-            raise DemoError(f"in vain: {what} within {_STEP_LIMIT_S:.0f} s")
-        await asyncio.sleep(_LOOK_EVERY_S)

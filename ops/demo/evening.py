@@ -13,8 +13,11 @@ from edge.local_api import ask
 from ops.demo.books import Comparison, Entry, compare
 from ops.demo.stage import Stage, StationProcesses
 from ops.sim.book import BookContents, read
+from shared.money import NANO_PER_FEN, divide_half_up
 
-_SETTLED = frozenset({"billed"})
+# An order that came to nothing before any current flowed; the charge point knows no transaction.
+_NOTHING = frozenset({"failed", "cancelled"})
+_OPEN = frozenset({"requested", "authorised", "starting", "charging", "ended"})
 _MS = 1000
 
 
@@ -43,11 +46,13 @@ async def is_drained(stage: Stage) -> bool:
         state = await station.agent_state()
         if any(state["hq"]["unacknowledged"].values()) or state["hq"]["backlog_records"]:
             return False
-    orders = [order async for order in stage.hq.read_all("/orders")]
-    settled = {order["transaction_no"] for order in orders if order["state"] in _SETTLED}
-    return wanted <= settled and all(
-        trip["zero_current_ms"] is not None
-        for trip in [trip async for trip in stage.hq.read_all("/alarms/trips")]
+    orders = await _orders(stage)
+    there = {order["transaction_no"] for order in orders}
+    trips = [trip async for trip in stage.hq.read_all("/alarms/trips")]
+    return (
+        wanted <= there
+        and not any(order["state"] in _OPEN for order in orders)
+        and all(trip["zero_current_ms"] is not None for trip in trips)
     )
 
 
@@ -63,8 +68,8 @@ async def compare_books(stage: Stage) -> Comparison:
         at_stations += await _station_book(station)
     at_hq = [
         Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"])
-        async for order in stage.hq.read_all("/orders")
-        if order["transaction_no"]  # a wish that never became a transaction is no order to bill
+        for order in await _orders(stage)
+        if order["state"] not in _NOTHING
     ]
     return compare(simulators, at_stations, at_hq)
 
@@ -82,7 +87,19 @@ async def trips(stage: Stage) -> list[dict[str, Any]]:
     ]
 
 
+async def _orders(stage: Stage) -> list[dict[str, Any]]:
+    """Return HQ's orders, without wishes for which no station ever made a transaction."""
+    return [order async for order in stage.hq.read_all("/orders") if order["transaction_no"]]
+
+
 async def _station_book(station: StationProcesses) -> list[Entry]:
     answer = await ask(station.folder / "agent.sock", {"do": "export"})
     lines = [json.loads(line) for line in answer["lines"]]
-    return [Entry(x["transaction_no"], x["energy_dwh"], x["payable_fen"]) for x in lines]
+    return [Entry(x["transaction_no"], x["energy_dwh"], _payable_fen(x)) for x in lines]
+
+
+def _payable_fen(line: dict[str, Any]) -> int | None:
+    """Round the station's exact fees; the demo's tariff has no price for time."""
+    if line["energy_fee_nano"] is None:
+        return None
+    return divide_half_up(line["energy_fee_nano"] + line["service_fee_nano"], NANO_PER_FEN)

@@ -23,7 +23,7 @@ from ops.demo.children import Child, DemoError
 from ops.demo.customers import Customers
 from ops.demo.hq_api import HqApi
 from ops.demo.proxy import Line
-from ops.demo.world import CONNECTORS, RATED_KW, SCALE, TARIFF, StationPlan, World, first_ms
+from ops.demo.world import CONNECTORS, RATED_KW, TARIFF, StationPlan, World, first_ms
 from ops.embedded import EmbeddedServers
 from ops.embedded.processes import free_port, write_private
 from ops.sim.control import ControlClient
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 WORKERS = 2
 ADMIN = "admin"
 _START_LIMIT_S = 30.0
+_STEP_LIMIT_S = 30.0
+_LOOK_EVERY_S = 0.2
 _LIMIT_FEN = 50_000
 
 Say = Callable[[str], None]
@@ -111,11 +113,28 @@ class Stage:
         self.web_port = free_port()
         self.hq = HqApi(f"http://127.0.0.1:{self.web_port}")
         self.stations: list[StationProcesses] = []
+        self.workers: list[Child] = []
         real_ms = time.time_ns() // 1_000_000
-        self._clock = (real_ms, first_ms(datetime.now(UTC)), SCALE)
+        self._clock = (real_ms, first_ms(datetime.now(UTC)), world.scale)
         self._hq_config = folder / "hq.toml"
+        self._must_live: list[Child] = []
         self._cards, self._vins = cycle(world.cards), cycle(world.vins)
         (folder / "logs").mkdir(exist_ok=True)
+
+    async def until(self, what: str, done: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until something has come about, while all processes live.
+
+        Raises:
+            DemoError: A process ended, or it takes longer than 30 s.
+        """
+        deadline_s = time.monotonic() + _STEP_LIMIT_S
+        while not await done():
+            for child in self._must_live:
+                if not child.running:
+                    raise DemoError(f"{child.name} ended; see {child.log}\n{child.tail()}")
+            if time.monotonic() > deadline_s:
+                raise DemoError(f"in vain: {what}, within {_STEP_LIMIT_S:.0f} s")
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def next_vin(self) -> str:
         """Return the VIN of a car that may charge and is nowhere plugged in."""
@@ -127,13 +146,12 @@ class Stage:
         self._write_hq_config()
         await self._hq_command("migrate")
         serve = self._hq_child("hq-serve", "serve")
-        workers = [self._hq_child(f"hq-work-{n}", "work") for n in range(1, WORKERS + 1)]
-        for child in (serve, *workers):
-            stack.push_async_callback(child.end)
-            await child.start()
+        self.workers = [self._hq_child(f"hq-work-{n}", "work") for n in range(1, WORKERS + 1)]
+        for child in (serve, *self.workers):
+            await self._start(child, stack)
         await self._hq_command("create-admin", "--password-stdin", stdin=self.password)
         await stack.enter_async_context(self.hq)
-        await _until(self.hq.is_ready, serve, "HQ does not answer")
+        await self.until("HQ answers", self.hq.is_ready)
         await self.hq.log_in(ADMIN, self.password)
         say("stations: secrets, charge points, tariff, cards")
         for plan in self.world.stations:
@@ -147,8 +165,7 @@ class Stage:
             stack.push_async_callback(station.agent.end)
             await station.start_agent()
             station.simulate(":".join(map(str, self._clock)), self.seed)
-            await station.simulator.start()
-            stack.push_async_callback(station.simulator.end)
+            await self._start(station.simulator, stack)
         for station in self.stations:
             station.customers = self._customers(station)
             await self._until_served(station)
@@ -203,7 +220,12 @@ class Stage:
                 return False
             return all(point["ready"] and point["model_no"] for point in status.values())
 
-        await _until(served, station.simulator, "charge points are not served")
+        await self.until("charge points are served", served)
+
+    async def _start(self, child: Child, stack: AsyncExitStack) -> None:
+        stack.push_async_callback(child.end)
+        await child.start()
+        self._must_live.append(child)
 
     def _hq_child(self, name: str, command: str, *more: str) -> Child:
         arguments = ["-m", "ops.cli", "hq", command, "--config", str(self._hq_config), *more]
@@ -290,14 +312,6 @@ async def open_stage(world: World, folder: Path, seed: int, say: Say) -> AsyncIt
         finally:
             for station in stage.stations:
                 await station.customers.close(at_once=True)
-
-
-async def _until(ready: Callable[[], Awaitable[bool]], child: Child, what: str) -> None:
-    deadline_s = time.monotonic() + _START_LIMIT_S
-    while not await ready():
-        if not child.running or time.monotonic() > deadline_s:
-            raise DemoError(f"{what}; see {child.log}\n{child.tail()}")
-        await asyncio.sleep(0.1)
 
 
 def _listens(port: int) -> bool:
