@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import asyncpg
 from prometheus_client import start_http_server
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import select
 
 from cloud.core.connections import Connections, check_database, open_connections
 from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
@@ -30,7 +29,7 @@ from cloud.live.store import LiveStore
 from cloud.orders.jobs import fail_unanswered_orders
 from cloud.settings import Settings
 from cloud.slices import HANDLER_TABLES
-from cloud.stations.models import Station
+from cloud.stations.lookup import station_of_any
 from cloud.stations.service import zone_of
 from cloud.telemetry.partitions import Partitions
 from cloud.telemetry.writer import TelemetryWriter
@@ -158,7 +157,7 @@ class Worker:
 
     async def _find_station(self, station_no: str) -> KnownStation | None:
         async with self._sessions() as session:
-            found = await session.scalar(select(Station).where(Station.station_no == station_no))
+            found = await station_of_any(session, station_no)
         if found is None:
             return None
         return KnownStation(found.operator_id, found.id, found.station_no, zone_of(found))

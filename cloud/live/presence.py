@@ -12,25 +12,27 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlmodel import select
 
 from cloud.core import metrics
 from cloud.ingest.batches import KnownStation
 from cloud.ingest.handlers import Ingested
 from cloud.ingest.inbox import is_transient
-from cloud.stations import service
-from cloud.stations.models import Station
+from cloud.stations import lookup, service
 from shared.clock import Clock, to_ms
 from shared.contracts.envelope import Status
 from shared.contracts.events import AlarmCleared, AlarmRaised, Event
 from shared.contracts.words import Severity
 from shared.ids import uuid7
+
+if TYPE_CHECKING:
+    from cloud.stations.models import Station
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +156,7 @@ class Presence:
         async with self._sessions() as session, session.begin():
             if not await session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_SWEEP_LOCK))):
                 return
-            stations = (await session.scalars(select(Station))).all()
+            stations = await lookup.all_stations(session)
             if not stations:
                 return
             keys = await self._redis.mget([_PREFIX + each.station_no for each in stations])

@@ -42,6 +42,16 @@ async def station_by_id(session: AsyncSession, operator_id: UUID, station_id: UU
     return found
 
 
+async def station_of_any(session: AsyncSession, station_no: str) -> Station | None:
+    """Return the station of a number, whoever runs it: for ingest, before anybody is known."""
+    return await session.scalar(select(Station).where(Station.station_no == station_no))
+
+
+async def all_stations(session: AsyncSession) -> Sequence[Station]:
+    """Return the stations of all operators: for the sweep of presence."""
+    return (await session.scalars(select(Station))).all()
+
+
 async def stations_of(session: AsyncSession, operator_id: UUID) -> Sequence[Station]:
     """Return all stations of an operator, by number."""
     return (
