@@ -105,7 +105,7 @@ class Agent:
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
         return Link(
             LinkSettings(
-                broker=_broker(hq, self.settings.station.number),
+                broker=_broker(hq, self.settings.station.number, timeout_s=2.0 if fast else 10.0),
                 backoff_first_s=0.2 if fast else 1.0,
                 backoff_max_s=min(hq.backoff_max_s, 1.0) if fast else hq.backoff_max_s,
                 resend_after_s=2.0 if fast else 5.0,
@@ -266,7 +266,7 @@ def _telemetry_settings(settings: Settings) -> TelemetrySettings:
     )
 
 
-def _broker(hq: HqSection, station_no: str) -> Broker:
+def _broker(hq: HqSection, station_no: str, *, timeout_s: float) -> Broker:
     try:
         password = hq.secret_file.read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -277,7 +277,7 @@ def _broker(hq: HqSection, station_no: str) -> Broker:
     if not hq.tls and hq.host not in ("127.0.0.1", "localhost", "::1"):
         raise ConfigError("hq.tls: false is for loopback only; HQ's broker speaks TLS")
     tls = ssl.create_default_context(cafile=hq.ca_file) if hq.tls else None
-    return Broker(hq.host, hq.port, hq.user or station_no, password, tls)
+    return Broker(hq.host, hq.port, hq.user or station_no, password, tls, timeout_s=timeout_s)
 
 
 def _data_dir(path: Path) -> Path:
