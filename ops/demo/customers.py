@@ -18,7 +18,7 @@ RemoteStart = Callable[[str, int], Awaitable[None]]  # charge point, connector
 
 _STAY_S = (2.0, 5.0)
 _PAUSE_S = (0.2, 1.2)
-_START_LIMIT_S = 5.0
+_START_LIMIT_S = 12.0
 _END_LIMIT_S = 20.0
 _LEAVE_LIMIT_S = 25.0
 
