@@ -36,6 +36,15 @@ def station(*, quick: Quick = False, as_json: AsJson = False) -> None:
     _measure("station", lambda: run(plan.STATION_QUICK if quick else plan.STATION), as_json=as_json)
 
 
+@app.command()
+def hq(*, quick: Quick = False, as_json: AsJson = False) -> None:
+    """Goal 5: what a record costs HQ, in batches of 500 and of 12."""
+    from ops.bench import plan
+    from ops.bench.hq import run
+
+    _measure("hq", lambda: run(plan.HQ_QUICK if quick else plan.HQ), as_json=as_json)
+
+
 def _measure(bench: str, measure: Callable[[], list[dict[str, Any]]], *, as_json: bool) -> None:
     started_s = time.monotonic()
     try:

@@ -48,3 +48,17 @@ STATION_TINY = StationPlan(
     alarm_frames_per_s=100,
     logins=10,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HqPlan:
+    """Sizes of `vw bench hq`; batches of 500 and of 12 records."""
+
+    runs: int = 5
+    large_batches: int = 400
+    small_batches: int = 2_000
+
+
+HQ = HqPlan()
+HQ_QUICK = HqPlan(runs=3, large_batches=80, small_batches=500)
+HQ_TINY = HqPlan(runs=1, large_batches=8, small_batches=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,10 @@ class Rig:
     def endpoints(self) -> Endpoints:
         """Where the servers are."""
         return self.servers.endpoints
+
+    def on_exit(self, end: Callable[[], object]) -> None:
+        """Have something ended with the rig."""
+        self._stack.callback(end)
 
     def child(self, module: str, *args: str) -> Child:
         """Start a helper process."""
