@@ -152,8 +152,14 @@ class Worker:
         await dispatch(self._handlers, session, context, event)
 
     async def _on_parked(self, batch: Batch) -> None:
-        async with self._sessions() as session, session.begin():
-            await report_parked(self._handlers, session, context_of(batch), batch)
+        try:
+            async with self._sessions() as session, session.begin():
+                await report_parked(self._handlers, session, context_of(batch), batch)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # The batch is kept and was logged; only its alarm is missing.
+            logger.warning("alarm about a parked batch failed error=%r", error)
 
     async def _find_station(self, station_no: str) -> KnownStation | None:
         async with self._sessions() as session:
