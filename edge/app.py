@@ -8,7 +8,6 @@ import gc
 import logging
 import secrets
 import signal
-import ssl
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -274,10 +273,9 @@ def _broker(hq: HqSection, station_no: str, *, timeout_s: float) -> Broker:
             f"hq.secret_file: {hq.secret_file} cannot be read: {error.strerror}; "
             "it holds the secret that HQ showed once"
         ) from error
-    if not hq.tls and hq.host not in ("127.0.0.1", "localhost", "::1"):
-        raise ConfigError("hq.tls: false is for loopback only; HQ's broker speaks TLS")
-    tls = ssl.create_default_context(cafile=hq.ca_file) if hq.tls else None
-    return Broker(hq.host, hq.port, hq.user or station_no, password, tls, timeout_s=timeout_s)
+    return Broker(
+        hq.host, hq.port, hq.user or station_no, password, hq.tls_context(), timeout_s=timeout_s
+    )
 
 
 def _data_dir(path: Path) -> Path:

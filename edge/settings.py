@@ -8,18 +8,27 @@ not configuration.
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.clock import Clock, ScaledClock, SystemClock
 from shared.errors import ConfigError
 
 _ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class _Section(BaseModel):
@@ -66,6 +75,34 @@ class HqSection(_Section):
     tls: bool = True
     ca_file: Path | None = None
     backoff_max_s: float = Field(default=60.0, gt=0)
+
+    @field_validator("tls")
+    @classmethod
+    def _secret_never_in_the_clear(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("host") not in _LOOPBACK:
+            raise ValueError("false is for 127.0.0.1 only; over a network HQ's broker speaks TLS")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _usable_ca(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _trust(value)
+        return value
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Whom to trust as HQ's broker: `ca_file` alone, else the system's list; None: no TLS."""
+        return _trust(self.ca_file) if self.tls else None
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    wanted = "it holds the certificate that signs HQ's broker, as PEM"
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{ca_file} has no certificate; {wanted}") from error
+    except OSError as error:
+        raise ValueError(f"{ca_file} cannot be read: {error.strerror}; {wanted}") from error
 
 
 class ChargePointSection(_Section):

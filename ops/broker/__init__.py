@@ -1,0 +1,1 @@
+"""The production broker: mosquitto's configuration, rights, users and certificates."""
