@@ -1,0 +1,1 @@
+"""`vw chaos`: break real processes on purpose and count what was lost."""
