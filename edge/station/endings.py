@@ -152,8 +152,9 @@ def _ended(
 def _record_times(transaction: OpenTransaction, report: RecordReceived, context: Context) -> _Times:
     """Use the charge point's times when they fit ours, else our own.
 
-    What the station saw is an interval: charging ended after the last sample with current and
-    before the first sign of its end. A wrong clock still measures how long something took.
+    What the station saw are bounds: charging began before the first sample with current, and
+    ended after the last one and before the first sign of its end. A wrong clock still measures
+    how long something took.
     """
     record, tolerance_ms = report.record, context.clock_tolerance_ms
     last_ms = transaction.last_ms if context.seen else None
@@ -164,8 +165,10 @@ def _record_times(transaction: OpenTransaction, report: RecordReceived, context:
         started_ms, ended_ms = to_ms(record.started_at), to_ms(record.ended_at)
         duration_ms = ended_ms - started_ms
         before_ms = (last_ms or ended_ms) - ended_ms
-        after_ms = ended_ms - (end_seen_ms or max(report.at.wall_ms, ended_ms))
-        fits = max(before_ms, after_ms, abs(known_offset_ms)) <= tolerance_ms
+        after_ms = ended_ms - (end_seen_ms or report.at.wall_ms)
+        first_ms = transaction.started_ms if context.seen else None
+        late_ms = started_ms - (first_ms or started_ms)
+        fits = max(before_ms, after_ms, late_ms, abs(known_offset_ms)) <= tolerance_ms
         if fits and duration_ms >= 0:
             return _Times(started_ms, ended_ms, known_offset_ms, trusted=True)
         offset_ms = known_offset_ms or (after_ms if after_ms > 0 else -before_ms)

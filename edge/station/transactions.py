@@ -67,6 +67,8 @@ class TransactionBook:
         for transaction in self.open_transactions():
             self._on_connector[_place(transaction)] = transaction
             transaction.stop_sent = False  # the ladder behind it is gone
+            if transaction.stage is Stage.CHARGING and transaction.unreachable_since_ms is None:
+                transaction.unreachable_since_ms = now.wall_ms  # until it is seen again
         # Time limits run on the monotonic clock and begin anew after a restart.
         self._since_s = dict.fromkeys(self._open, now.mono_s)
         self._dirty: set[str] = set()
@@ -265,16 +267,23 @@ class TransactionBook:
         )
 
     def stop(self, transaction: OpenTransaction) -> Effects:
-        """Have a transaction stopped, with all that charge the same vehicle."""
+        """Have a transaction stopped, with all that charge the same vehicle.
+
+        A stop carries no number: it is sent only while the transaction is known to run there.
+        """
         effects = Effects()
         for member in self.group(transaction):
-            if member.stage is not Stage.ENDED:
+            if member.stage is not Stage.ENDED and self._is_here(member):
                 member.stop_sent = True
                 number, connector_no = _place(member)
                 effects.wishes.append(
                     StopRemotely(charge_point_no=number, connector_no=connector_no)
                 )
         return effects
+
+    def _is_here(self, transaction: OpenTransaction) -> bool:
+        online = transaction.charge_point_no in self._online
+        return online and transaction.unreachable_since_ms is None
 
     def _on_charging(
         self, transaction: OpenTransaction, sample: ConnectorSampled, effects: Effects
@@ -382,9 +391,8 @@ class TransactionBook:
         effects = Effects()
         for transaction in list(self._open.values()):
             waited_s = now.mono_s - self._since_s[transaction.transaction_no]
-            away = transaction.charge_point_no not in self._online
             is_start = transaction.stage is Stage.AUTHORIZED
-            if away or transaction.unreachable_since_ms:
+            if not self._is_here(transaction):
                 if waited_s > self._timing.unreachable_s and is_start:
                     effects.add(self.fail(transaction, "unreachable", now))
                 elif waited_s > self._timing.unreachable_s:

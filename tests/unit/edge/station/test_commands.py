@@ -1,0 +1,319 @@
+"""Commands of HQ: carried out once, in time, or refused; and known again after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from edge.devices.chargers import reports as r
+from edge.devices.chargers import wishes as w
+from edge.safety.latches import Latch
+from edge.station import desk
+from shared.clock import from_ms
+from shared.contracts import commands as c
+from shared.contracts import events as e
+from shared.contracts.words import ConnectorStatus, Outcome
+from shared.tariff import Period, PeriodPrice, Tariff, TariffVersion
+from tests.fakes.station_site import CP, CP2, TARIFF, VERSION, Site
+
+ORDER = UUID(int=5)
+
+
+@pytest.fixture
+async def site(tmp_path: Path):
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+def order(number: int = 5, **changes: object) -> c.StartTransaction:
+    values: dict[str, object] = {"charge_point_no": CP, "connector_no": 1, **changes}
+    return c.StartTransaction(order_id=UUID(int=number), **values)  # type: ignore[arg-type]
+
+
+def outcomes(settled: list[e.CommandSettled]) -> list[tuple[Outcome, str]]:
+    return [(each.outcome, each.reason) for each in settled]
+
+
+async def test_a_command_that_comes_twice_is_carried_out_once(site: Site) -> None:
+    command_id = uuid4()
+    await site.command(order(), command_id)
+    await site.command(order(), command_id)
+    (start,) = site.points.of(w.StartRemotely)
+    site.bus.publish(r.StartAnswered(site.at(), CP, 1, start.transaction_no, True, 0, b"\x33"))
+    settled = await site.command(order(), command_id)
+    assert outcomes(settled) == [(Outcome.DONE, "")] * 2  # once for the fact, once for the resend
+    assert len(site.points.of(w.StartRemotely)) == 1
+
+
+async def test_a_start_that_comes_late_never_runs(site: Site) -> None:
+    settled = await site.command(order(), expires_s=0)
+    assert outcomes(settled) == [(Outcome.EXPIRED, "too_late")]
+    assert site.points.of(w.StartRemotely) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (order(charge_point_no="1" * 14), "unknown_charge_point"),
+        (order(connector_no=0), "unknown_connector"),
+        (order(connector_no=500), "unknown_connector"),
+        (c.RebootChargePoint(charge_point_no="1" * 14), "unknown_charge_point"),
+        (c.EmergencyStop(charge_point_no="1" * 14), "unknown_charge_point"),
+        (c.PublishAccessList(version=0, entries=()), "older_version"),
+    ],
+)
+async def test_commands_that_cannot_be(site: Site, command: c.AnyCommand, reason: str) -> None:
+    assert outcomes(await site.command(command)) == [(Outcome.REJECTED, reason)]
+    assert site.points.wishes == []
+
+
+async def test_a_start_for_who_is_away_or_under_way_is_refused(site: Site) -> None:
+    site.lose(CP2)
+    settled = await site.command(order(charge_point_no=CP2))
+    assert outcomes(settled) == [(Outcome.REJECTED, "charge_point_offline")]
+    await site.command(order())
+    settled = await site.command(order(6))
+    assert outcomes(settled) == [(Outcome.REJECTED, "start_under_way")]
+
+
+async def test_the_start_of_an_order_survives_a_crash_and_runs_once(site: Site) -> None:
+    command_id = uuid4()
+    await site.command(order(), command_id)
+    (start,) = site.points.of(w.StartRemotely)
+    await site.crash()
+    site.log_in()
+    await site.command(order(), command_id)
+    site.charging(start.transaction_no, 100)
+    await site.tick()
+    assert site.points.of(w.StartRemotely) == []
+    settled = [each for each in site.told(e.CommandSettled) if each.command_id == command_id]
+    assert outcomes(settled) == [(Outcome.DONE, "")]
+    (started,) = site.told(e.TransactionStarted)
+    assert started.order_id == ORDER
+
+
+async def test_an_order_that_ran_and_ended_is_not_started_again(site: Site) -> None:
+    command_id = uuid4()
+    await site.command(order(), command_id)
+    (start,) = site.points.take(w.StartRemotely)
+    site.charging(start.transaction_no, 100)
+    site.clock.advance(5)
+    site.record(start.transaction_no, 110, minutes=0)
+    await site.settle()
+    await site.crash()
+    site.log_in()
+    assert outcomes(await site.command(order(), command_id)) == [(Outcome.DONE, "")]
+    assert site.points.of(w.StartRemotely) == []
+
+
+async def test_a_command_that_could_not_be_stored_is_taken_when_it_comes_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no space left")
+
+    command_id = uuid4()
+    monkeypatch.setattr("edge.journal.store.Store.apply", broken)
+    monkeypatch.setattr(site, "settle", lambda: site.journal.commit([]))
+    await site.command(order(), command_id)
+    assert site.points.of(w.StartRemotely) == []
+    monkeypatch.undo()
+    await site.command(order(), command_id)
+    assert len(site.points.of(w.StartRemotely)) == 1
+
+
+async def test_a_stop_names_its_transaction(site: Site) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    stop = c.StopTransaction(transaction_id=running.transaction_id)
+    settled = await site.command(stop, expires_s=0)  # a stop never expires
+    assert settled == []
+    (wish,) = site.points.of(w.StopRemotely)
+    assert (wish.charge_point_no, wish.connector_no) == (CP, 1)
+    site.clock.advance(1)
+    site.sample(plugged_in=True)
+    await site.tick()
+    assert site.told(e.CommandSettled)[-1].outcome is Outcome.DONE
+    assert outcomes(await site.command(stop)) == [(Outcome.ALREADY_ENDED, "")]
+    unknown = c.StopTransaction(transaction_id=uuid4())
+    assert outcomes(await site.command(unknown)) == [(Outcome.ALREADY_ENDED, "")]
+
+
+async def test_a_stop_never_hits_the_transaction_that_came_after(
+    site: Site,
+) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    site.lose()
+    await site.command(c.StopTransaction(transaction_id=running.transaction_id), expires_s=None)
+    site.points.wishes.clear()
+    site.log_in()
+    site.charging("9" * 32, 5)  # another transaction runs by now: that one is not stopped
+    await site.tick()
+    assert site.points.of(w.StopRemotely) == []
+    assert site.told(e.CommandSettled)[-1].outcome is Outcome.DONE
+
+
+async def test_a_stop_waits_until_its_transaction_is_back(site: Site) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    site.lose()
+    await site.command(c.StopTransaction(transaction_id=running.transaction_id), expires_s=None)
+    site.log_in()
+    assert site.points.of(w.StopRemotely) == []
+    site.charging(number, 2500)
+    await site.tick()
+    assert len(site.points.of(w.StopRemotely)) == 1
+
+
+async def test_a_stop_is_repeated_after_a_crash(site: Site) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    command_id = uuid4()
+    stop = c.StopTransaction(transaction_id=running.transaction_id)
+    await site.command(stop, command_id)
+    await site.tick()
+    await site.crash()
+    site.log_in()
+    site.charging(number, 2100)
+    await site.command(stop, command_id)
+    assert len(site.points.of(w.StopRemotely)) == 1
+
+
+async def test_an_emergency_stop_blocks_until_it_is_reset(site: Site) -> None:
+    number = await site.run()
+    settled = await site.command(c.EmergencyStop(), expires_s=0)  # it always runs
+    assert outcomes(settled) == [(Outcome.DONE, "")]
+    stops = {(stop.charge_point_no, stop.connector_no) for stop in site.points.of(w.StopRemotely)}
+    assert stops == {(CP, 1), (CP, 2), (CP2, 1), (CP2, 2)}
+    assert {entry.status for entry in site.station.live.all()} == {ConnectorStatus.ALARM}
+    assert outcomes(await site.command(order(connector_no=2))) == [
+        (Outcome.REJECTED, "out_of_service")
+    ]
+    site.sample(plugged_in=False)  # unplugging lifts trips, not this
+    await site.tick()
+    await site.crash()
+    site.log_in()
+    assert outcomes(await site.command(order(connector_no=2)))[0][0] is Outcome.REJECTED
+    site.points.wishes.clear()
+    site.charging(number, 3000)  # it went on by itself
+    assert len(site.points.of(w.StopRemotely)) == 1
+    assert outcomes(await site.command(c.ResetEmergencyStop())) == [(Outcome.DONE, "")]
+    await site.command(order(connector_no=2))
+    assert len(site.points.of(w.StartRemotely)) == 1
+    assert [alarm.code for alarm in site.told(e.AlarmCleared)].count("emergency_stop") == 1
+
+
+async def test_hq_cannot_reset_what_was_set_on_site(site: Site) -> None:
+    site.station.perform(site.station.block(Latch(CP, 1, "smoke", 0), site.at()))
+    reset = c.ResetEmergencyStop(charge_point_no=CP, connector_no=1)
+    assert outcomes(await site.command(reset)) == [(Outcome.REJECTED, "reset_on_site_only")]
+
+
+async def test_device_wishes_settle_as_the_device_says(site: Site) -> None:
+    command_id = uuid4()
+    reboot = c.RebootChargePoint(charge_point_no=CP)
+    assert await site.command(reboot, command_id) == []
+    (wish,) = site.points.of(w.Reboot)
+    site.bus.publish(r.WishSettled(site.at(), CP, wish.wish_no, Outcome.FAILED, "no_answer"))
+    await site.settle()
+    assert outcomes(site.told(e.CommandSettled)[-1:]) == [(Outcome.FAILED, "no_answer")]
+    site.lose()
+    assert outcomes(await site.command(reboot)) == [(Outcome.REJECTED, "charge_point_offline")]
+
+
+async def test_what_would_be_felt_twice_is_not_repeated_after_a_crash(site: Site) -> None:
+    command_id = uuid4()
+    reboot = c.RebootChargePoint(charge_point_no=CP)
+    await site.command(reboot, command_id)
+    await site.crash()
+    site.log_in()
+    assert outcomes(await site.command(reboot, command_id)) == [(Outcome.FAILED, "interrupted")]
+    assert site.points.of(w.Reboot) == []
+
+
+async def test_frames_are_read_without_blocking_and_not_kept(site: Site) -> None:
+    command_id = uuid4()
+    fetch = c.FetchFrames(file="f", first_line=1, last_line=2)
+    await site.command(fetch, command_id)
+    while not [s for s in site.told(e.CommandSettled) if s.command_id == command_id]:
+        await site.settle()
+    assert site.told(e.CommandSettled)[-1].answer == b"f 1 2"
+    assert command_id not in site.station._desk._seen
+
+
+async def test_seen_commands_are_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "_SEEN_MAX", 5)
+    for _ in range(10):
+        await site.command(c.ReportState())
+    site.station.tick_hourly()
+    assert len(site.station._desk._seen) == 5
+    site.clock.advance(8 * 86_400)
+    site.station.tick_hourly()
+    assert site.station._desk._seen == {}
+
+
+async def test_a_tariff_is_pushed_when_it_becomes_valid(site: Site) -> None:
+    later = TariffVersion(
+        tariff_version_id=UUID(int=8), version=2, model_no=8, tariff=TARIFF,
+        valid_from=from_ms(site.clock.now_ms() + 60_000),
+    )  # fmt: skip
+    await site.tick()
+    await site.command(c.PublishTariff(tariff=later))
+    site.points.wishes.clear()
+    await site.tick()
+    assert site.points.of(w.HoldTariff) == []
+    await site.tick(60)
+    assert {hold.tariff.model_no for hold in site.points.of(w.HoldTariff)} == {8}
+
+
+async def test_a_transaction_keeps_the_tariff_that_its_charge_point_holds(site: Site) -> None:
+    held = TARIFF.content_hash()
+    site.bus.publish(r.TariffHeld(site.at(), CP, 7, held))
+    other = Tariff("P" * 48, {Period.PEAK: PeriodPrice(90_000, 40_000)})
+    newer = TariffVersion(
+        tariff_version_id=UUID(int=9), version=3, model_no=9, tariff=other, valid_from=from_ms(0)
+    )
+    await site.command(c.PublishTariff(tariff=newer))
+    number = await site.start()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    assert running.tariff_version_id == VERSION.tariff_version_id
+
+
+async def test_a_charge_point_that_hq_removes_is_let_go(site: Site) -> None:
+    configs = tuple(
+        c.ChargePointConfig(charge_point_no=number, connector_count=2) for number in (CP, "3" * 14)
+    )
+    site.station.registry._local.clear()
+    await site.command(c.PublishRegistry(version=1, charge_points=configs))
+    await site.command(c.PublishRegistry(version=2, charge_points=configs[:1]))
+    numbers = {entry.connector[0] for entry in site.station.live.all()}
+    assert numbers == {CP, CP2}  # CP2 is on-line and was never HQ's
+    changed = (c.ChargePointConfig(charge_point_no=CP, connector_count=2, dialect="ylc"),)
+    site.points.wishes.clear()
+    await site.command(c.PublishRegistry(version=3, charge_points=changed))
+    assert [close.charge_point_no for close in site.points.of(w.CloseLink)] == [CP]
+    await site.command(c.PublishRegistry(version=4, charge_points=()))
+    assert CP not in {entry.connector[0] for entry in site.station.live.all()}
+
+
+async def test_who_knocks_without_end_fills_no_memory(site: Site) -> None:
+    for n in range(300):
+        site.bus.publish(
+            r.LoginRequested(site.at(), f"{n:014d}", n, "10.0.0.8", 1, True, "1.6", "x")
+        )
+    await site.settle()
+    assert len(site.station.registry.waiting) == 100
+    assert len(site.told(e.ChargePointQuarantined)) == 100
+    assert {login.accepted for login in site.points.logins} == {False}
+    site.clock.advance(601)
+    site.bus.publish(r.LoginRequested(site.at(), "8" * 14, 1, "10.0.0.8", 1, True, "1.6", "x"))
+    assert "8" * 14 in site.station.registry.waiting

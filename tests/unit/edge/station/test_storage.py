@@ -1,0 +1,156 @@
+"""When the disk fails, is full, or its file breaks: nothing is promised that is not kept."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.devices.chargers import reports as r
+from edge.journal import Put
+from edge.safety.latches import Latch
+from edge.station import core
+from shared.contracts import events as e
+from tests.fakes.station_site import CP, Site
+
+
+@pytest.fixture
+async def site(tmp_path: Path):
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+@pytest.fixture
+def broken_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    def broken(*_: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("edge.journal.store.Store.apply", broken)
+    yield monkeypatch
+    monkeypatch.undo()
+
+
+async def test_a_record_is_confirmed_only_when_the_disk_took_it(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    site.record("1" * 32, 1000)
+    assert not await site.journal.commit([])
+    assert site.points.confirmed == []
+    broken_disk.undo()
+    again = site.record("1" * 32, 1000)  # as charge points do after 30 s
+    await site.settle()
+    assert site.points.confirmed == [(CP, again)]
+    assert len(site.told(e.TransactionEnded)) == 1
+
+
+async def test_a_record_that_finds_no_room_is_left_to_its_charge_point(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    broken_disk.setattr(core, "PENDING_MAX", 2_000)
+    site.journal.append([], [Put("x", "x", bytes(2_000))])
+    site.record("1" * 32, 1000)
+    assert site.station.book.closed.all() == []
+    assert not await site.journal.commit([])
+    broken_disk.undo()
+    await site.settle()
+    assert site.points.confirmed == []
+    site.record("1" * 32, 1000)
+    await site.settle()
+    assert len(site.points.confirmed) == len(site.told(e.TransactionEnded)) == 1
+
+
+async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
+    number = await site.run()
+    site.record("1" * 32, 1000, connector_no=2)
+    site.station.perform(site.station.block(Latch(CP, 2, "smoke", 0), site.at()))
+    site.journal.recovered = "station.db.broken: torn"  # what the writer says of it
+    for table in ("state",):
+        with sqlite3.connect(site._folder() / "station.db") as db:
+            await site.settle()
+            db.execute(f"DELETE FROM {table}")
+    site.station.on_journal_trouble()
+    await site.settle()
+    assert "storage_failed" in [alarm.code for alarm in site.told(e.AlarmRaised)]
+    await site.crash()
+    assert site.station.book.by_number(number) is not None
+    assert site.station.book.closed.get("1" * 32) is not None
+    assert site.station.latches.blocks((CP, 2)) is not None
+    assert site.station.access.version == 1
+    assert site.station.tariffs.current(site.clock.now_ms()) is not None
+    assert site.station.starts._numbers._next == 1
+
+
+async def test_entries_that_cannot_be_read_cost_only_themselves(site: Site) -> None:
+    number = await site.run()
+    await site.tick()
+    kinds = ("transaction", "closed", "alarm", "tariff", "access", "registry", "command", "counter")
+    site.journal.append([], [Put(kind, "bad", b"\xc1 not msgpack") for kind in kinds])
+    await site.crash()
+    assert [t.transaction_no for t in site.station.book.open_transactions()] == [number]
+    assert site.station.latches.all() == []
+
+
+async def test_a_latch_that_cannot_be_read_blocks_the_station(site: Site) -> None:
+    site.journal.append([], [Put("latch", "x:1:smoke", b"\xc1")])
+    await site.settle()
+    await site.restart()
+    site.log_in()
+    assert site.station.latches.unreadable
+    site.ask()
+    await site.settle()
+    assert site.station.book.open_transactions() == []
+    await site.crash()  # a second start forgets nothing
+    assert site.station.latches.blocks((CP, 1)) is not None
+
+
+async def test_an_unclean_stop_without_latches_starts_blocked_but_stops_nobody(
+    site: Site,
+) -> None:
+    number = await site.run()
+    await site.settle()
+    with sqlite3.connect(site._folder() / "station.db") as db:
+        db.execute("DELETE FROM state WHERE kind = 'latch'")
+    await site.crash()
+    site.log_in()
+    site.charging(number, 3000)
+    assert site.points.wishes == []
+    assert site.station.latches.blocks((CP, 1)) is not None
+    assert "latch_unreadable" in [alarm.code for alarm in site.station.alarms.open_alarms()]
+
+
+async def test_a_second_with_200_connectors_costs_little(site: Site) -> None:
+    for n in range(100):
+        for connector_no in (1, 2):
+            site.charging(
+                f"{n:031d}{connector_no}", 100, number=f"{n:014d}", connector_no=connector_no
+            )
+    began_s = time.perf_counter()
+    site.station.tick()
+    assert time.perf_counter() - began_s < 0.25  # generous: 200 transactions are encoded
+
+
+async def test_alarms_of_the_past_end(site: Site) -> None:
+    site.bus.publish(r.Complained(site.at(), CP, 1, "garbage", "x"))
+    site.clock.advance(3_000)
+    site.bus.publish(r.Complained(site.at(), CP, 1, "garbage", "x"))
+    site.clock.advance(3_000)
+    site.station.tick_hourly()
+    assert site.station.alarms.is_open("charge_point_garbage", f"charge_point:{CP}")
+    site.clock.advance(3_601)
+    site.station.tick_hourly()
+    await site.settle()
+    assert site.station.alarms.open_alarms() == []
+
+
+async def test_the_late_end_of_a_replaced_link_changes_nothing(site: Site) -> None:
+    old = site.log_in()
+    site.log_in()
+    site.lose(link_id=old)
+    site.points.online.add(CP)
+    assert site.told(e.ChargePointLost) == []
+    assert site.station.live.get((CP, 1)).online

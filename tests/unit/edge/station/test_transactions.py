@@ -1,0 +1,391 @@
+"""Transactions at the station: closed once, by their record, whatever goes wrong before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.devices.chargers import reports as r
+from edge.devices.chargers import wishes as w
+from edge.station.export import export_lines
+from shared.clock import from_ms
+from shared.contracts import events as e
+from shared.contracts.words import EndKind, StartMeans
+from tests.fakes.station_site import CARD, CP, CP2, Site
+
+NO = "32010600019236012611221403229999"
+
+
+@pytest.fixture
+async def site(tmp_path: Path):
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+def ends(site: Site) -> list[e.TransactionEnded]:
+    return site.told(e.TransactionEnded)
+
+
+async def test_a_charge_from_card_to_bill(site: Site) -> None:
+    number = await site.run()
+    site.clock.advance(10)
+    site.sample(plugged_in=True, transaction_no=number, energy_dwh=2050)
+    token = site.record(number, 2050, minutes=1)
+    assert site.points.confirmed == []  # nothing is durable yet
+    await site.settle()
+    assert site.points.confirmed == [(CP, token)]
+    (authorized,) = site.told(e.TransactionAuthorized)
+    (started,) = site.told(e.TransactionStarted)
+    (ended,) = ends(site)
+    assert ended.ended_by is EndKind.RECORD
+    assert authorized.transaction_id == started.transaction_id == ended.transaction_id
+    assert ended.flags == ()
+    assert ended.token is not None
+    assert ended.token.value == CARD
+    assert ended.station_bill is not None
+    assert ended.station_bill.payable_fen == 21  # 0.205 kWh at 1 yuan: 20.5 fen, half up
+    assert site.station.book.open_transactions() == []
+
+
+async def test_a_record_that_comes_twice_counts_once(site: Site) -> None:
+    number = await site.run()
+    started = from_ms(site.clock.now_ms() - 60_000)
+    tokens = [site.record(number, 2000, started=started, minutes=1) for _ in range(5)]
+    await site.settle()
+    assert len(ends(site)) == 1
+    assert [token for _, token in site.points.confirmed] == tokens
+
+
+async def test_other_content_is_a_dispute_kept_once(site: Site) -> None:
+    number = await site.run()
+    started = from_ms(site.clock.now_ms() - 60_000)
+    site.record(number, 2000, started=started, minutes=1)
+    for _ in range(3):
+        site.record(number, 90_000, started=started, minutes=1)
+    await site.settle()
+    first, second = ends(site)
+    assert (first.ended_by, second.ended_by) == (EndKind.RECORD, EndKind.DISPUTED)
+    assert first.transaction_id == second.transaction_id
+    assert second.record is not None
+    assert second.record.energy_dwh == 90_000
+    assert len(site.points.confirmed) == 4
+    assert [alarm.code for alarm in site.told(e.AlarmRaised)] == ["record_disputed"]
+    (line,) = export_lines(site.station.book.closed.all())
+    assert '"disputes": 1' in line
+
+
+async def test_a_record_without_a_start_makes_a_transaction(site: Site) -> None:
+    site.record(NO, 3000, start_flag=4)
+    site.record(NO, 3000, start_flag=4)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.means is StartMeans.OFFLINE_CARD
+    assert "start_unseen" in ended.flags
+    assert ended.station_bill is not None
+    assert ended.station_bill.energy_dwh == 3000
+
+
+async def test_numberless_records_without_a_start_are_told_apart(site: Site) -> None:
+    early = from_ms(site.clock.now_ms() - 7_200_000)
+    site.record("", 3000, started=early)
+    site.record("", 4000, meter_start_dwh=8000)
+    site.record("", 3000, started=early)
+    await site.settle()
+    assert [ended.record.energy_dwh for ended in ends(site) if ended.record] == [3000, 4000]
+    assert len({ended.transaction_no for ended in ends(site)}) == 2
+
+
+@pytest.mark.parametrize("wrong", ["", NO])
+async def test_a_lost_number_is_matched_by_its_connector(site: Site, wrong: str) -> None:
+    number = await site.run()
+    site.clock.advance(15)
+    site.sample(plugged_in=True)
+    started = from_ms(site.clock.now_ms() - 60_000)
+    for _ in range(2):
+        site.record(wrong, 2010, started=started, minutes=1)
+    site.record(number, 2010, started=started, minutes=1)
+    await site.settle()
+    assert [ended.transaction_no for ended in ends(site)][:1] == [number]
+    assert "number_mismatch" in ends(site)[0].flags
+    assert {ended.transaction_id for ended in ends(site)} == {ends(site)[0].transaction_id}
+    assert [ended.ended_by for ended in ends(site)].count(EndKind.RECORD) == 1
+    assert len(list(export_lines(site.station.book.closed.all()))) == 1
+    assert len(site.points.confirmed) == 3
+
+
+async def test_a_lost_number_and_a_lost_clock_are_matched_by_energy(site: Site) -> None:
+    number = await site.run()
+    site.clock.advance(15)
+    site.sample(plugged_in=True)
+    site.record("", 2010, no_times=True)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.transaction_no == number
+    assert "clock_suspect" in ended.flags
+
+
+async def test_one_number_for_two_transactions_makes_two_bills(site: Site) -> None:
+    early = from_ms(site.clock.now_ms() - 86_400_000)
+    for _ in range(2):
+        site.record(NO, 3000, started=early, meter_start_dwh=100)
+        site.record(NO, 4000, meter_start_dwh=9000)
+    await site.settle()
+    assert [ended.record.energy_dwh for ended in ends(site) if ended.record] == [3000, 4000]
+    assert len({ended.transaction_id for ended in ends(site)}) == 2
+    assert "number_reused" in ends(site)[1].flags
+
+
+async def test_nobody_ends_or_feeds_another_charge_points_transaction(site: Site) -> None:
+    number = await site.run()
+    site.charging(number, 99_999, number=CP2)
+    site.record(number, 99_999, number=CP2)
+    await site.settle()
+    (open_one,) = site.station.book.open_transactions()
+    assert (open_one.transaction_no, open_one.last_dwh) == (number, 2000)
+    (foreign,) = ends(site)
+    assert foreign.charge_point_no == CP2
+    assert foreign.transaction_no != number
+    assert "number_foreign" in foreign.flags
+
+
+async def test_a_record_that_never_comes_is_estimated_then_corrected(site: Site) -> None:
+    number = await site.run()
+    site.clock.advance(15)
+    site.sample(plugged_in=True)
+    for _ in range(12):
+        await site.tick(60)
+    assert len(site.points.of(w.CloseLink)) == 1
+    (estimated,) = ends(site)
+    assert (estimated.ended_by, estimated.record) == (EndKind.ESTIMATED, None)
+    assert estimated.readings[-1].meter_dwh == 2000
+    started = from_ms(site.clock.now_ms() - 15 * 60_000)
+    for _ in range(2):
+        site.record(number, 2040, started=started, minutes=1)
+    await site.settle()
+    _, corrected = ends(site)
+    assert corrected.ended_by is EndKind.CORRECTED
+    assert corrected.transaction_id == estimated.transaction_id
+
+
+async def test_nothing_is_estimated_while_the_charge_point_is_away(site: Site) -> None:
+    number = await site.run()
+    site.lose()
+    await site.tick(3600)
+    assert ends(site) == []
+    assert len(site.told(e.TransactionUnreachable)) == 1
+    site.log_in()
+    site.charging(number, 9000)
+    await site.settle()
+    assert len(site.told(e.TransactionResumed)) == 1
+    site.lose()
+    await site.tick(86_401)
+    assert [ended.ended_by for ended in ends(site)] == [EndKind.ESTIMATED]
+
+
+async def test_an_ended_one_whose_link_is_lost_waits_for_its_return(site: Site) -> None:
+    await site.run()
+    site.clock.advance(15)
+    site.sample(plugged_in=True)
+    site.lose()
+    await site.tick(3000)
+    assert ends(site) == []
+    site.log_in()
+    await site.tick(200)
+    assert ends(site) == []  # what it stored comes after the login
+    await site.tick(200)
+    assert [ended.ended_by for ended in ends(site)] == [EndKind.ESTIMATED]
+    assert site.points.of(w.CloseLink) == []
+
+
+async def test_charging_that_went_on_without_us_is_no_clock_error(site: Site) -> None:
+    number = await site.run()
+    started = from_ms(site.clock.now_ms() - 45_000)
+    site.lose()
+    site.clock.advance(3600)
+    site.log_in()
+    site.sample(plugged_in=True, transaction_no=number, energy_dwh=200_000)
+    site.clock.advance(5)
+    site.record(number, 200_000, started=started, minutes=40)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.flags == ()
+    assert ended.ended_at == from_ms(int(started.timestamp() * 1000) + 40 * 60_000)
+
+
+async def test_1970_clocks_use_our_own_times(site: Site) -> None:
+    number = await site.run()
+    last_ms = site.clock.now_ms()
+    site.clock.advance(5)
+    site.record(number, 2000, started=from_ms(1_000_000), minutes=1, suspect=True)
+    await site.settle()
+    (ended,) = ends(site)
+    assert "clock_suspect" in ended.flags
+    assert ended.ended_at == from_ms(last_ms)
+    assert ended.started_at.year == 2026
+
+
+async def test_a_wrong_clock_is_flagged_and_its_offset_kept(site: Site) -> None:
+    number = await site.run()
+    late = from_ms(site.clock.now_ms() + 3_500_000)
+    site.record(number, 2000, started=late, minutes=1)
+    await site.settle()
+    (ended,) = ends(site)
+    assert "clock_suspect" in ended.flags
+    assert ended.clock_offset_ms > 3_000_000
+
+
+async def test_a_meter_that_steps_back_never_lowers_the_energy(site: Site) -> None:
+    number = await site.run((0, 1000, 2000, 0, 1500))
+    (running,) = site.station.book.open_transactions()
+    assert running.last_dwh == 2000
+    site.record(number, 2000, minutes=1)
+    await site.settle()
+    assert "meter_back_step" in ends(site)[0].flags
+
+
+async def test_an_absurd_total_is_flagged(site: Site) -> None:
+    number = await site.run()
+    site.record(number, 9_100_000, minutes=1)
+    site.record(NO, 9_100_000, minutes=1)
+    await site.settle()
+    assert ["total_implausible" in ended.flags for ended in ends(site)] == [True, True]
+
+
+async def test_an_unknown_running_transaction_is_adopted(site: Site) -> None:
+    site.charging(NO, 500)
+    await site.settle()
+    (started,) = site.told(e.TransactionStarted)
+    assert (started.transaction_no, started.means) == (NO, StartMeans.UNKNOWN)
+
+
+async def test_samples_without_a_number_belong_to_what_runs_there(site: Site) -> None:
+    number = await site.run()
+    site.charging("", 2500)
+    (running,) = site.station.book.open_transactions()
+    assert (running.transaction_no, running.last_dwh, running.stage) == (number, 2500, "charging")
+
+
+async def test_a_late_sample_does_not_reopen_what_has_its_record(site: Site) -> None:
+    number = await site.run()
+    site.record(number, 2000, minutes=1)
+    site.charging(number, 2000)
+    await site.settle()
+    assert site.station.book.open_transactions() == []
+
+
+async def test_a_late_sample_reopens_an_estimate_under_its_id(site: Site) -> None:
+    number = await site.run()
+    site.sample(plugged_in=True)
+    for _ in range(12):
+        await site.tick(60)
+    site.log_in()
+    site.charging(number, 4000)
+    site.clock.advance(60)
+    site.record(number, 4100, minutes=15)
+    await site.settle()
+    estimated, corrected = ends(site)
+    assert corrected.ended_by is EndKind.CORRECTED
+    assert corrected.transaction_id == estimated.transaction_id
+
+
+async def test_a_failed_start_that_charges_after_all_keeps_its_id(site: Site) -> None:
+    number = await site.start()
+    await site.tick(151)
+    (failed,) = site.told(e.TransactionStartFailed)
+    assert failed.reason == "no_start"
+    site.charging(number, 100)
+    site.clock.advance(20)
+    site.record(number, 200, minutes=1)
+    await site.settle()
+    (ended,) = ends(site)
+    assert (ended.transaction_id, ended.ended_by) == (failed.transaction_id, EndKind.RECORD)
+
+
+async def test_the_record_of_a_failed_start_still_counts(site: Site) -> None:
+    number = await site.start()
+    await site.tick(151)
+    site.record(number, 0, minutes=0)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.ended_by is EndKind.RECORD
+    assert ended.transaction_id == site.told(e.TransactionStartFailed)[0].transaction_id
+
+
+async def test_a_new_transaction_ends_the_one_before(site: Site) -> None:
+    first = await site.run()
+    site.charging(NO, 10)
+    await site.settle()
+    stages = {t.transaction_no: t.stage for t in site.station.book.open_transactions()}
+    assert stages == {first: "ended", NO: "charging"}
+
+
+async def test_a_swipe_that_is_repeated_supersedes_the_first(site: Site) -> None:
+    first = await site.start()
+    second = await site.start()
+    (failed,) = site.told(e.TransactionStartFailed)
+    assert (failed.transaction_no, failed.reason) == (first, "superseded")
+    assert [t.transaction_no for t in site.station.book.open_transactions()] == [second]
+
+
+async def test_replayed_samples_count_for_totals_only(site: Site) -> None:
+    number = await site.run()
+    site.charging(number, 3000, replayed=True)
+    (running,) = site.station.book.open_transactions()
+    assert (running.last_dwh, running.last_ms) == (3000, site.clock.now_ms())
+    before = site.station.live.get((CP, 2)).sample
+    site.charging("", 3000, connector_no=2, replayed=True)
+    assert site.station.live.get((CP, 2)).sample is before
+
+
+@pytest.mark.parametrize("days", [1, -1, 400, -20_000])
+async def test_our_own_clock_may_jump(site: Site, days: int) -> None:
+    number = await site.run()
+    site.clock.jump(days * 86_400)
+    await site.tick(15)
+    site.charging(number, 3000)
+    assert ends(site) == []
+    assert site.points.of(w.CloseLink) == []
+    site.clock.advance(15)
+    site.record(number, 3010, minutes=1)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.station_bill is not None
+    assert ended.station_bill.energy_dwh == 3010
+    assert ended.flags  # somebody looks at it
+
+
+async def test_what_the_vehicle_says_goes_to_hq_and_into_the_bill(site: Site) -> None:
+    number = await site.run()
+    at = site.at()
+    site.bus.publish(r.BatteryIdentified(at, CP, 1, number, "LSVAA4182E2123456", 3, 1200, 3500))
+    site.bus.publish(r.BatteryLimits(at, CP, 1, number, 365, 60, 2000, 4200, 600, 500))
+    site.record(number, 2000, minutes=1)
+    await site.settle()
+    (told,) = site.told(e.BatteryIdentified)
+    assert (told.vin, told.temperature_max_c) == ("LSVAA4182E2123456", 60)
+    assert ends(site)[0].vin == "LSVAA4182E2123456"
+
+
+async def test_frames_that_prove_the_bill_travel_with_it(site: Site) -> None:
+    number = await site.run()
+    at = site.at()
+    site.bus.publish(r.FrameSent(at, CP, 1, number, 0x32, b"\x32"))
+    site.bus.publish(r.FrameSent(at, CP, 1, "", 0x36, b"\x36"))
+    site.record(number, 2000, minutes=1)
+    await site.settle()
+    assert ends(site)[0].raw_frames == (b"\x31", b"\x32", b"\x36")
+
+
+async def test_the_memory_of_closed_ones_has_an_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.station.closed._MAX", 3)
+    for n in range(5):
+        site.record(f"{n:032d}"[:31] + str(n + 1), 10 + n, minutes=1)
+        site.clock.advance(60)
+    await site.settle()
+    assert len(site.station.book.closed.all()) == 3
+    await site.restart()
+    assert len(site.station.book.closed.all()) == 3
