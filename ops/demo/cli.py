@@ -123,7 +123,7 @@ def _introduce(stage: Stage) -> None:
         f"Redis, MQTT     {endpoints.redis_url}  {endpoints.mqtt_host}:{endpoints.mqtt_port}",
         *(
             f"Station {s.plan.station_no}  charge points at 127.0.0.1:{s.gateway_port}"
-            f"   vw edge state --config {s.config}"
+            f"   VW_ENV=demo .venv/bin/vw edge state --config {s.config}"
             for s in stage.stations
         ),
         f"Logs            {stage.folder / 'logs'}",

@@ -24,7 +24,7 @@ _AGENT_DOWN_S = 0.5
 _WARM_UP_FINISHED = 20
 _OPEN_AT_KILL = 3
 _TRIP_LIMIT_S = 20.0
-_PERIODS = 3
+_PERIODS = 2
 _TARIFF_LIMIT_S = 8.0
 _HOT_LIMIT_C = 50
 _HEATING_C_PER_S = 0.12  # of the demo's clock: 14 degrees a real second
@@ -182,7 +182,7 @@ async def _overheat(stage: Stage, station: StationProcesses) -> None:
 
 
 async def _see_tariffs_change(stage: Stage) -> None:
-    """Go on until energy was charged in three periods, but not for long."""
+    """Go on until energy was charged in two periods, but not for long."""
     until_s = time.monotonic() + _TARIFF_LIMIT_S
 
     async def seen() -> bool:

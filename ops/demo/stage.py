@@ -31,6 +31,7 @@ from ops.sim.control import ControlClient
 logger = logging.getLogger(__name__)
 
 WORKERS = 2
+_WEB_PORT = 8080
 ADMIN = "admin"
 _START_LIMIT_S = 30.0
 _STEP_LIMIT_S = 30.0
@@ -110,7 +111,7 @@ class Stage:
         self.servers = servers
         self.seed = seed
         self.password = secrets.token_urlsafe(9)
-        self.web_port = free_port()
+        self.web_port = _WEB_PORT if not _listens(_WEB_PORT) else free_port()
         self.hq = HqApi(f"http://127.0.0.1:{self.web_port}")
         self.stations: list[StationProcesses] = []
         self.workers: list[Child] = []
