@@ -25,6 +25,7 @@ _WARM_UP_FINISHED = 20
 _OPEN_AT_KILL = 3
 _TRIP_LIMIT_S = 20.0
 _PERIODS = 2
+_SHOWN = 10
 _TARIFF_LIMIT_S = 8.0
 _HOT_LIMIT_C = 50
 _HEATING_C_PER_S = 0.12  # of the demo's clock: 14 degrees a real second
@@ -109,8 +110,9 @@ async def scripted_day(stage: Stage, say: Say) -> Result:
     if link_cut_s < _CUT_S or cut_transactions < _CUT_TRANSACTIONS:
         problems.append(f"the link was cut {link_cut_s:.1f} s over {cut_transactions} transactions")
     comparison = await evening.compare_books(stage)
-    for line in comparison.mismatches[:10]:
-        say(f"mismatch {line}")
+    for kind in ("lost", "duplicated", "unknown", "mismatches"):
+        for line in getattr(comparison, kind)[:_SHOWN]:
+            say(f"{kind}: {line}")
     return Result(
         comparison=comparison,
         problems=problems,

@@ -15,9 +15,10 @@ from ops.demo.stage import Stage, StationProcesses
 from ops.sim.book import BookContents, read
 from shared.money import NANO_PER_FEN, divide_half_up
 
-# An order that came to nothing before any current flowed; the charge point knows no transaction.
-_NOTHING = frozenset({"failed", "cancelled"})
 _OPEN = frozenset({"requested", "authorised", "starting", "charging", "ended"})
+# A start that nothing came of: the charge point has no record. With a record of 0 kWh an order
+# is failed too, but it is a transaction.
+_CAME_TO_NOTHING = frozenset({"failed", "cancelled"})
 _MS = 1000
 
 
@@ -69,7 +70,7 @@ async def compare_books(stage: Stage) -> Comparison:
     at_hq = [
         Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"])
         for order in await _orders(stage)
-        if order["state"] not in _NOTHING
+        if order["ended_by"] or order["state"] not in _CAME_TO_NOTHING
     ]
     return compare(simulators, at_stations, at_hq)
 
