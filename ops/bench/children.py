@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,13 @@ class Child:
 class Agent:
     """A real station agent in a process of its own, or a stand-in that speaks like one."""
 
-    def __init__(self, config: Path, *, module: Sequence[str] = ("ops.cli", "edge", "run")) -> None:
+    def __init__(
+        self,
+        config: Path,
+        *,
+        module: Sequence[str] = ("ops.cli", "edge", "run"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start it and wait until it listens.
 
         Raises:
@@ -111,6 +118,7 @@ class Agent:
             stdout=self._errors,
             stderr=self._errors,
             start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )
         self.pid = self._process.pid
         try:

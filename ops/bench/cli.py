@@ -37,6 +37,15 @@ def station(*, quick: Quick = False, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def link(*, quick: Quick = False, as_json: AsJson = False) -> None:
+    """Goals 3, 4: bytes on the link, and how fast a week's backlog drains into PostgreSQL."""
+    from ops.bench import plan
+    from ops.bench.link import run
+
+    _measure("link", lambda: run(plan.LINK_QUICK if quick else plan.LINK), as_json=as_json)
+
+
+@app.command()
 def hq(*, quick: Quick = False, as_json: AsJson = False) -> None:
     """Goal 5: what a record costs HQ, in batches of 500 and of 12."""
     from ops.bench import plan

@@ -23,15 +23,7 @@ def run(plan: HqPlan) -> list[dict[str, Any]]:
     with Rig() as rig:
         hq = Hq(rig, numbers)
         senders = rig.child("ops.bench.senders")
-        where = rig.endpoints
-        senders.ask(
-            do="connect",
-            host=where.mqtt_host,
-            port=where.mqtt_port,
-            user=where.mqtt_user,
-            password=where.mqtt_password,
-            stations=numbers,
-        )
+        senders.ask(do="connect", stations=numbers, **rig.broker())
         _send(hq, senders, batches=_STATIONS, records=500)  # charge points, streams, partitions
         large = [_send(hq, senders, plan.large_batches, 500) for _ in range(plan.runs)]
         small = [_send(hq, senders, plan.small_batches, 12) for _ in range(plan.runs)]

@@ -62,3 +62,18 @@ class HqPlan:
 HQ = HqPlan()
 HQ_QUICK = HqPlan(runs=3, large_batches=80, small_batches=500)
 HQ_TINY = HqPlan(runs=1, large_batches=8, small_batches=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPlan:
+    """Sizes of `vw bench link`."""
+
+    runs: int = 5
+    minutes: int = 20
+    records: int = 806_400
+    settle_s: float = 3.0
+
+
+LINK = LinkPlan(runs=5)
+LINK_QUICK = LinkPlan(runs=3, minutes=5, records=40_000)
+LINK_TINY = LinkPlan(runs=1, minutes=2, records=2_000, settle_s=2.0)

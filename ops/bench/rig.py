@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -79,19 +79,28 @@ class Rig:
     def fake_hq(self) -> Child:
         """Start an HQ that acknowledges what comes."""
         hq = self.child("ops.bench.fake_hq")
-        where = self.endpoints
-        hq.ask(
-            do="connect",
-            host=where.mqtt_host,
-            port=where.mqtt_port,
-            user=where.mqtt_user,
-            password=where.mqtt_password,
-        )
+        hq.ask(do="connect", **self.broker())
         return hq
 
-    def agent(self, config: Path, *, module: tuple[str, ...] = ("ops.cli", "edge", "run")) -> Agent:
+    def broker(self) -> dict[str, Any]:
+        """Where the broker is and how to log in there, as helper processes are told."""
+        where = self.endpoints
+        return {
+            "host": where.mqtt_host,
+            "port": where.mqtt_port,
+            "user": where.mqtt_user,
+            "password": where.mqtt_password,
+        }
+
+    def agent(
+        self,
+        config: Path,
+        *,
+        module: tuple[str, ...] = ("ops.cli", "edge", "run"),
+        environment: Mapping[str, str] | None = None,
+    ) -> Agent:
         """Start a station agent."""
-        agent = Agent(config, module=module)
+        agent = Agent(config, module=module, environment=environment)
         self._stack.callback(agent.end)
         return agent
 
