@@ -172,11 +172,15 @@ class Site:
     async def close(self) -> None:
         await self.journal.close()
 
-    async def crash(self) -> None:
-        """Go on from the files as they are now; what was not durable is gone."""
+    async def crash(self, then: Callable[[], object] = lambda: None) -> None:
+        """Go on from the files as they are now; what was not durable is gone.
+
+        `then` is called when the files are safe: it may let a disk go on that the test holds.
+        """
         before, was = self._folder(), self.journal
         self._folder_no += 1
         shutil.copytree(before, self._folder())
+        then()
         await was.close()
         self.open()
 
