@@ -36,8 +36,10 @@ Send = Callable[[Lane, bytes], SentMessage]
 @dataclass(slots=True)
 class _InFlight:
     message: SentMessage
+    no: int
+    """Counts what was sent, ever."""
     since_s: float
-    """When the broker was last seen not to have it yet."""
+    """When the broker was last seen not to have it yet, or a batch before it was confirmed."""
     acknowledged: bool = False
 
 
@@ -72,13 +74,13 @@ class Publisher:
         """HQ's wall clock minus ours at its last acknowledgement."""
         self._flights: dict[tuple[Lane, int], _InFlight] = {}
         self._window = 1
-        self._patience_s = resend_after_s
+        self._patience_s: dict[Lane, float] = {}
 
     def reset(self) -> None:
         """Forget what was in flight: the connection is a new one."""
         self._flights.clear()
         self._window = 1
-        self._patience_s = self._resend_after_s
+        self._patience_s.clear()
 
     async def pump(self, send: Send) -> None:
         """Send what may be sent now, urgent lanes first."""
@@ -118,9 +120,9 @@ class Publisher:
                 body=batch.body,
             )
         )
-        flight = _InFlight(send(batch.lane, message), self._clock.monotonic_s())
-        self._flights[batch.lane, batch.seq] = flight
         self.sent += 1
+        flight = _InFlight(send(batch.lane, message), self.sent, self._clock.monotonic_s())
+        self._flights[batch.lane, batch.seq] = flight
 
     def _next_telemetry(self) -> int | None:
         flying = sum(lane is Lane.TELEMETRY for lane, _ in self._flights)
@@ -147,34 +149,47 @@ class Publisher:
             if not flight.message.at_broker:
                 # On its way yet: a second copy behind it would only take longer.
                 flight.since_s = now_s
-            elif now_s - flight.since_s >= self._patience_s:
+            elif now_s - flight.since_s >= self._patience(key[0]):
                 stalled.append(key)
-        if stalled:
-            for key in stalled:
-                del self._flights[key]
-            self.resent += len(stalled)
-            self._window = 1
-            self._patience_s = min(self._patience_s * 2, self._resend_max_s)
+        for key in stalled:
+            del self._flights[key]
+        self.resent += len(stalled)
+        for lane in {lane for lane, _ in stalled}:
+            self._patience_s[lane] = min(self._patience(lane) * 2, self._resend_max_s)
+            if lane is Lane.TELEMETRY:
+                self._window = 1
+
+    def _patience(self, lane: Lane) -> float:
+        return self._patience_s.get(lane, self._resend_after_s)
 
     def take_ack(self, ack: Ack) -> None:
-        """Delete what HQ has committed; its silence about the rest starts anew."""
+        """Delete what HQ has committed; its silence about what was sent after that starts anew.
+
+        Only of that lane: a lane on which much happens must not keep a batch that was lost on
+        another from being sent again.
+        """
         if ack.hq_time_ms:
             self.hq_offset_ms = ack.hq_time_ms - self._clock.now_ms()
         for lane, seqs in ack.committed:
             if lane is Lane.TELEMETRY and ack.epoch == self._telemetry.epoch:
                 self._telemetry.acknowledge(seqs)
-                self._land(lane, seqs)
                 self._window = min(self._window + len(seqs), self._window_max)
             elif lane in LANES and ack.epoch == self._journal.epoch:
                 self._journal.acknowledge(lane, seqs)
-                self._land(lane, seqs)
             else:
                 self.foreign_acks += 1
                 continue
-            self._patience_s = self._resend_after_s
+            self._be_patient(lane, seqs)
+            self._land(lane, seqs)
+
+    def _be_patient(self, lane: Lane, seqs: tuple[int, ...]) -> None:
+        """Wait anew for what stood behind these; what they overtook may be lost."""
+        self._patience_s.pop(lane, None)
+        landed = [self._flights[lane, seq].no for seq in seqs if (lane, seq) in self._flights]
         now_s = self._clock.monotonic_s()
-        for flight in self._flights.values():
-            flight.since_s = now_s
+        for key, flight in self._flights.items():
+            if key[0] is lane and flight.no > max(landed, default=self.sent):
+                flight.since_s = now_s
 
     def _land(self, lane: Lane, seqs: tuple[int, ...]) -> None:
         for seq in seqs:

@@ -168,16 +168,36 @@ async def test_batch_still_on_its_way_to_the_broker_is_not_sent_twice() -> None:
     assert await bench.pump() == [(Lane.STATE, 1)]
 
 
-async def test_progress_on_one_batch_is_patience_for_the_rest() -> None:
+async def test_progress_on_one_batch_is_patience_for_those_behind_it() -> None:
     bench = Bench(backlog=2)
     bench.ack(Lane.TELEMETRY, 99)
     assert len(await bench.pump()) == 2
     bench.clock.monotonic = 4.0
-    bench.ack(Lane.TELEMETRY, 2)
+    bench.ack(Lane.TELEMETRY, 1)
     bench.clock.monotonic = 8.0
     assert await bench.pump() == []
     bench.clock.monotonic = 9.0
-    assert await bench.pump() == [(Lane.TELEMETRY, 1)]
+    assert await bench.pump() == [(Lane.TELEMETRY, 2)]
+
+
+async def test_progress_of_others_does_not_hold_back_a_batch_that_was_lost() -> None:
+    """A worker died with a state and a telemetry batch while its colleague takes all the rest."""
+    bench = Bench(backlog=100)
+    bench.ack(Lane.TELEMETRY, *range(900, 908))
+    bench.journal.put(Lane.STATE, 1)
+    sent = await bench.pump()
+    assert (Lane.STATE, 1) in sent
+    assert (Lane.TELEMETRY, 1) in sent
+    assert len(sent) > 2
+    again = []
+    for second in range(1, 7):
+        bench.clock.monotonic = float(second)
+        for lane, seq in sent:
+            if lane is Lane.TELEMETRY and seq > 1:
+                bench.ack(lane, seq)
+        sent = await bench.pump()
+        again += [item for item in sent if item[1] == 1]
+    assert again == [(Lane.STATE, 1), (Lane.TELEMETRY, 1)]
 
 
 async def test_new_connection_sends_everything_again() -> None:
