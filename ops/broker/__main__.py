@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from ops.broker.files import (
-    SALT_BYTES,
-    Places,
-    configuration,
-    password_line,
-    rights,
-    with_user,
-)
+from ops.broker import files, users
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
 )
-_FAILED, _USAGE = 1, 2
+_FAILED, _USAGE, _UNREACHABLE = 1, 2, 5
 
 _FOLDER = Path("/etc/mosquitto/voltwarden")
 _DATA = Path("/var/lib/mosquitto")
 FolderOption = Annotated[Path, typer.Option("--folder", help="The broker's own files.")]
+HostOption = Annotated[str, typer.Option("--worker-host", help="Where HQ's workers connect.")]
+PortOption = Annotated[int, typer.Option("--worker-port", help="Where HQ's workers connect.")]
+StationArgument = Annotated[str, typer.Argument(help="The station's number.")]
 
 
 @app.command()
 def config(
     folder: FolderOption = _FOLDER,
-    data: Annotated[Path, typer.Option(help="Its database; belongs to its user.")] = _DATA,
+    data: Annotated[Path, typer.Option(help="What the broker itself writes.")] = _DATA,
     user: Annotated[str, typer.Option(help="The system user that it runs as.")] = "mosquitto",
     station_port: Annotated[int, typer.Option(help="Where stations connect, with TLS.")] = 8883,
-    worker_host: Annotated[str, typer.Option(help="Where HQ's workers connect.")] = "127.0.0.1",
-    worker_port: Annotated[int, typer.Option(help="Where HQ's workers connect.")] = 1883,
+    worker_host: HostOption = "127.0.0.1",
+    worker_port: PortOption = 1883,
 ) -> None:
-    """Write mosquitto.conf and acl, and an empty password file if there is none."""
-    places = Places(
+    """Write mosquitto.conf; for a new broker also its users and the secrets of HQ's two."""
+    places = files.Places(
         folder=folder.absolute(),
         data=data.absolute(),
+        plugin=files.find_plugin(),
         user=user,
         station_port=station_port,
         worker_host=worker_host,
@@ -49,54 +48,73 @@ def config(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "mosquitto.conf", configuration(places), 0o644)
-        _write(folder / "acl", rights(), 0o644)
-        if not (folder / "passwords").exists():
-            _write(folder / "passwords", "", 0o640)
-    except OSError as error:
-        _stop(f"{error.filename}: cannot be written: {error.strerror}", _FAILED)
-    typer.echo(f"written: {folder}/mosquitto.conf, acl, passwords", err=True)
+        data.mkdir(parents=True, exist_ok=True)
+        _write(folder / "mosquitto.conf", files.configuration(places), 0o644)
+        if not (data / "users.json").exists():
+            _first_users(places)
+    except (OSError, LookupError) as error:
+        _stop(f"cannot be written: {error}", _FAILED)
+    typer.echo(f"written: {folder}/mosquitto.conf", err=True)
 
 
-@app.command("set-user")
-def set_user(
-    user: Annotated[str, typer.Argument(help="A station's number, or hq.worker.")],
+@app.command("let-in")
+def let_in(
+    station: StationArgument,
     folder: FolderOption = _FOLDER,
+    worker_host: HostOption = "127.0.0.1",
+    worker_port: PortOption = 1883,
 ) -> None:
-    """Let a user in, with the secret on standard input. Then: systemctl reload mosquitto."""
+    """Let a station in, with its secret on standard input; a new secret replaces the old one."""
     try:
-        line = password_line(user, sys.stdin.readline().strip(), secrets.token_bytes(SALT_BYTES))
+        commands = files.let_in(station, sys.stdin.readline().strip())
     except ValueError as error:
         _stop(str(error), _USAGE)
-    _change(folder, user, line)
+    known = frozenset({"Client not found", "Role not found"})
+    _change([*files.shut_out(station), *commands], folder, worker_host, worker_port, known)
 
 
-@app.command("remove-user")
-def remove_user(
-    user: Annotated[str, typer.Argument(help="A station's number, or hq.worker.")],
+@app.command("shut-out")
+def shut_out(
+    station: StationArgument,
     folder: FolderOption = _FOLDER,
+    worker_host: HostOption = "127.0.0.1",
+    worker_port: PortOption = 1883,
 ) -> None:
-    """Let a user in no more. Then: systemctl restart mosquitto, which also ends its connection."""
-    _change(folder, user, None)
+    """Let a station in no more, and end its connection."""
+    _change(files.shut_out(station), folder, worker_host, worker_port, frozenset())
 
 
-def _change(folder: Path, user: str, line: str | None) -> None:
-    path = folder / "passwords"
+def _first_users(places: files.Places) -> None:
+    given = {user: secrets.token_urlsafe(32) for user in (files.ADMIN, files.WORKER)}
+    text = files.first_users(admin_secret=given[files.ADMIN], worker_secret=given[files.WORKER])
+    path = places.data / "users.json"
+    _write(path, text, 0o600)
+    if os.geteuid() == 0:
+        shutil.chown(path, places.user)
+    for user, secret in given.items():
+        _write(places.folder / f"{user}.secret", secret + "\n", 0o600)
+
+
+def _change(
+    commands: list[files.Command], folder: Path, host: str, port: int, accept: frozenset[str]
+) -> None:
+    path = folder / f"{files.ADMIN}.secret"
     try:
-        before = path.read_text(encoding="utf-8")
-        _write(path, with_user(before, user, line), 0o640)
+        secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         _stop(f"{path}: {error.strerror}; `python -m ops.broker config` makes it", _FAILED)
+    try:
+        asyncio.run(users.change(commands, host=host, port=port, secret=secret, accept=accept))
+    except users.BrokerRefusedError as error:
+        _stop(str(error), _UNREACHABLE)
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    """Replace a file whole: a broker that reloads meanwhile sees the old one or the new one."""
-    owner = path.stat() if path.exists() else path.parent.stat()
+    """Replace a file whole, and never let it be read by others in between."""
     new = path.with_name(f".{path.name}.new")
-    new.touch(mode)
-    new.write_text(text, encoding="utf-8")
-    if os.geteuid() == 0:
-        os.chown(new, owner.st_uid, owner.st_gid)
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
     new.replace(path)
 
 
