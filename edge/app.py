@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import logging
+import os
 import secrets
 import signal
+import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -62,10 +65,17 @@ class Agent:
         clock = settings.make_clock()
         fast = settings.timing.profile == "fast"
         data_dir = _data_dir(settings.station.data_dir)
-        self.journal = Journal.open(data_dir / "station.db", clock)
-        self.telemetry = Telemetry.open(
-            data_dir / "telemetry.db", clock, settings=_telemetry_settings(settings)
-        )
+        self._lock = _lock(data_dir)
+        try:
+            self.journal = Journal.open(data_dir / "station.db", clock)
+            self.telemetry = Telemetry.open(
+                data_dir / "telemetry.db", clock, settings=_telemetry_settings(settings)
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"station.data_dir: the stores in {data_dir} cannot be opened: {error}; "
+                "it must be a folder on a local disk that belongs to the agent's user"
+            ) from error
         protocol = PROTOCOLS[PROTOCOL]
         self.frame_log = FrameLog(
             data_dir / "frames",
@@ -120,16 +130,19 @@ class Agent:
         )
 
     async def run(self, stop: asyncio.Event, on_listening: Callable[[str, int], None]) -> None:
-        """Serve until `stop` is set; then close everything in good order."""
-        self.station.start()
-        gateway = self.settings.gateway
+        """Serve until `stop` is set; then close everything in good order.
+
+        Raises:
+            ConfigError: The port or the socket cannot be listened on.
+        """
         try:
+            self.station.start()
+            on_listening(*await self._listen())
             async with asyncio.TaskGroup() as tasks:
-                on_listening(*await self.gateway.serve(gateway.host, gateway.port))
-                await self.local_api.start()
                 running = [
                     tasks.create_task(self._climb(), name="stop ladder"),
                     tasks.create_task(self._every_second(), name="tick"),
+                    tasks.create_task(self._keep_frames(), name="frame log"),
                     tasks.create_task(self._every_hour(), name="hourly"),
                 ]
                 if self.link is not None:
@@ -140,6 +153,24 @@ class Agent:
         finally:
             await self._close()
 
+    async def _listen(self) -> tuple[str, int]:
+        gateway, folder = self.settings.gateway, self.settings.station.data_dir
+        try:
+            address = await self.gateway.serve(gateway.host, gateway.port)
+        except OSError as error:
+            raise ConfigError(
+                f"gateway: cannot listen on {gateway.host}:{gateway.port}: {error.strerror}; "
+                "another program may use the port, or the host is not an address of this machine"
+            ) from error
+        try:
+            await self.local_api.start()
+        except OSError as error:
+            raise ConfigError(
+                f"station.data_dir: no local socket in {folder}: {error}; "
+                "its path may be too long, or the file system has no sockets"
+            ) from error
+        return address
+
     async def _close(self) -> None:
         await self.local_api.close()
         await self.gateway.close()
@@ -148,24 +179,35 @@ class Agent:
         await self.telemetry.close()
         await asyncio.to_thread(self.frame_log.close)
         await self.journal.close()
+        os.close(self._lock)
 
     async def _climb(self) -> None:
         while True:
             await asyncio.sleep(_LADDER_TICK_S)
-            self.station.safety.tick(self.station.now())
+            with _survived("stop ladder"):
+                self.station.safety.tick(self.station.now())
 
     async def _every_second(self) -> None:
         while True:
             await asyncio.sleep(_SECOND_S)
-            self.station.tick()
-            self.telemetry.flush()
-            await asyncio.to_thread(self.frame_log.flush)
+            with _survived("tick"):
+                self.station.tick()
+            with _survived("telemetry"):
+                self.telemetry.flush()
+
+    async def _keep_frames(self) -> None:
+        """Apart from the rest: a slow disk delays nothing but this."""
+        while True:
+            await asyncio.sleep(_SECOND_S)
+            with _survived("frame log"):
+                await asyncio.to_thread(self.frame_log.flush)
 
     async def _every_hour(self) -> None:
         while True:
-            self.station.tick_hourly()
-            now = from_ms(self.station.now().wall_ms)
-            await asyncio.to_thread(self.frame_log.maintain, now)
+            with _survived("hourly"):
+                self.station.tick_hourly()
+                now = from_ms(self.station.now().wall_ms)
+                await asyncio.to_thread(self.frame_log.maintain, now)
             await asyncio.sleep(_HOUR_S)
 
     def _hq_reachable(self) -> bool:
@@ -237,14 +279,23 @@ def _station(
             token_fen=settings.offline.token_cap_yuan * _FEN_PER_YUAN,
             station_fen=settings.offline.station_cap_yuan * _FEN_PER_YUAN,
         ),
-        local_charge_points=_local_charge_points(settings),
+        local_charge_points=local_charge_points(settings),
         local_tariff=load_file(settings.tariff.file) if settings.tariff else None,
         hq_reachable=hq_reachable,
         fetch_frames=fetch_frames,
     )
 
 
-def _local_charge_points(settings: Settings) -> tuple[ChargePointConfig, ...]:
+@contextlib.contextmanager
+def _survived(what: str) -> Iterator[None]:
+    """Log what goes wrong in a loop and let the loop go on: safety must outlive any bug."""
+    try:
+        yield
+    except Exception:
+        logger.exception("%s failed", what)
+
+
+def local_charge_points(settings: Settings) -> tuple[ChargePointConfig, ...]:
     return tuple(
         ChargePointConfig(
             charge_point_no=section.number,
@@ -276,6 +327,20 @@ def _broker(hq: HqSection, station_no: str, *, timeout_s: float) -> Broker:
     return Broker(
         hq.host, hq.port, hq.user or station_no, password, hq.tls_context(), timeout_s=timeout_s
     )
+
+
+def _lock(data_dir: Path) -> int:
+    """Take the folder for this process; the kernel gives it back however the process ends."""
+    descriptor = os.open(data_dir / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(
+            f"station.data_dir: another agent runs on {data_dir}; "
+            "stop it, or give this one a folder of its own"
+        ) from error
+    return descriptor
 
 
 def _data_dir(path: Path) -> Path:

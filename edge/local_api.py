@@ -16,6 +16,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 LINE_MAX = 64 * 1024
+ANSWER_MAX = 64 * 1024 * 1024
 _MODE = 0o660
 
 Answer = dict[str, Any]
@@ -68,8 +69,12 @@ class LocalApi:
             answer = handler(request)
             if isinstance(answer, Awaitable):
                 answer = await answer
-        except (LocalApiError, ValueError) as error:
+        except (LocalApiError, ValueError, TypeError, OverflowError) as error:
             return {"ok": False, "error": str(error)}
+        except Exception:
+            # Whoever asked gets an answer; the traceback says whose bug it is.
+            logger.exception("local request failed")
+            return {"ok": False, "error": "the agent could not do this; see its log"}
         return {"ok": True, **answer}
 
 
@@ -77,15 +82,18 @@ async def ask(path: Path, request: Answer, timeout_s: float = 10.0) -> Answer:
     """Ask a running agent.
 
     Raises:
-        OSError: No agent listens there.
+        OSError: No agent listens there, or it went away.
         TimeoutError: It does not answer.
     """
     async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_unix_connection(path, limit=16 * 1024 * 1024)
+        reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_MAX)
         try:
             writer.write(json.dumps(request).encode() + b"\n")
             await writer.drain()
-            answer: Answer = json.loads(await reader.readline())
+            line = await reader.readline()
         finally:
             writer.close()
+    if not line.endswith(b"\n"):
+        raise ConnectionError("the agent went away")
+    answer: Answer = json.loads(line)
     return answer
