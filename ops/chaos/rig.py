@@ -118,6 +118,7 @@ async def open_rig(level: Level, folder: Path, seed: int, say: Say) -> AsyncIter
         cards=whole.cards[:tokens],
         vins=whole.vins[:tokens],
         scale=_SCALE,
+        web_port=0,
     )
     async with open_stage(world, folder, seed, say) as stage:
         yield Rig(stage, seed, say)

@@ -31,7 +31,6 @@ from ops.sim.control import ControlClient
 logger = logging.getLogger(__name__)
 
 WORKERS = 2
-_WEB_PORT = 8080
 ADMIN = "admin"
 _START_LIMIT_S = 30.0
 _STEP_LIMIT_S = 30.0
@@ -111,7 +110,8 @@ class Stage:
         self.servers = servers
         self.seed = seed
         self.password = secrets.token_urlsafe(9)
-        self.web_port = _WEB_PORT if not _listens(_WEB_PORT) else free_port()
+        taken = not world.web_port or _listens(world.web_port)
+        self.web_port = free_port() if taken else world.web_port
         self.hq = HqApi(f"http://127.0.0.1:{self.web_port}")
         self.stations: list[StationProcesses] = []
         self.workers: list[Child] = []

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 ZONE = "Asia/Shanghai"
 SCALE = 120.0
+WEB_PORT = 8080  # where people look for it; another one if it is taken
 CHARGE_POINTS_PER_STATION = 6
 CONNECTORS = 2
 RATED_KW = 120
@@ -54,6 +55,7 @@ class World:
     cards: tuple[str, ...]
     vins: tuple[str, ...]
     scale: float = SCALE
+    web_port: int = WEB_PORT  # 0 = any free one
 
 
 def make_world(seed: int) -> World:
