@@ -53,11 +53,12 @@ class Charge:
 
 @dataclass(slots=True)
 class Books:
-    """All three accounts of one instant."""
+    """All three accounts of one instant. Of the orders those that came to nothing are aside."""
 
     simulators: list[Charge] = field(default_factory=list)
     stations: list[Charge] = field(default_factory=list)
     orders: list[HqOrder] = field(default_factory=list)
+    starts_without_charge: int = 0
     open: int = 0
     unconfirmed: int = 0
 
@@ -115,6 +116,14 @@ def _exported(line: dict[str, Any]) -> Charge:
     return Charge(line["transaction_no"], line["energy_dwh"] or 0, payable_fen)
 
 
+def set_aside(books: Books) -> None:
+    """Take out of the orders the starts that never charged, where no book knows of a charge."""
+    known = {charge.transaction_no for charge in books.simulators}
+    kept = [o for o in books.orders if o.transaction_no in known or not _is_nothing(o)]
+    books.starts_without_charge = len(books.orders) - len(kept)
+    books.orders = kept
+
+
 def judge(books: Books) -> Verdict:
     """Compare the three books of a time when nothing runs."""
     verdict = Verdict()
@@ -136,7 +145,7 @@ def judge(books: Books) -> Verdict:
         if (why := _difference(charge, station[number], orders[number])) is not None:
             verdict.wrong[number] = why
     for number, order in orders.items():
-        if number not in truth and not _is_nothing(order):
+        if number not in truth:
             verdict.duplicated[number] = f"at HQ {order.state} without a transaction"
     for number in station.keys() - truth.keys():
         if station[number].energy_dwh:

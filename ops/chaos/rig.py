@@ -24,6 +24,7 @@ _DRAIN_LIMIT_S = 90.0
 _STOP_LIMIT_S = 2.0
 _OVER = frozenset({"billed", "failed", "in_review"})
 _OPEN_UNDER_LOAD = 4
+_PATIENCE_S = 4.0
 
 
 class Rig:
@@ -121,4 +122,6 @@ async def open_rig(level: Level, folder: Path, seed: int, say: Say) -> AsyncIter
         web_port=0,
     )
     async with open_stage(world, folder, seed, say) as stage:
+        for station in stage.stations:
+            station.customers.patience_s = _PATIENCE_S
         yield Rig(stage, seed, say)

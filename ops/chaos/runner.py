@@ -25,7 +25,11 @@ _SECONDS_BESIDE = 150.0
 
 @dataclass(slots=True)
 class CaseResult:
-    """How a case came out. `wrong` counts figures that differ, disputes among them."""
+    """How a case came out.
+
+    `lost`, `duplicated` and `wrong` (figures that differ, disputes) are new in this case;
+    `transactions`, `orders` and `starts_without_charge` are the books' sizes after it.
+    """
 
     case: Case
     tally: Tally
@@ -34,12 +38,14 @@ class CaseResult:
     wrong: int
     transactions: int
     orders: int
+    starts_without_charge: int
     seconds: float
 
     @property
     def ok(self) -> bool:
         """Whether nothing is lost, doubled or different, and the case did what it should."""
-        return not (self.lost or self.duplicated or self.wrong or self.tally.problems)
+        wrong = self.lost or self.duplicated or self.wrong or self.tally.problems
+        return not wrong and self.transactions == self.orders > 0
 
     def as_object(self) -> dict[str, Any]:
         """Return what the JSON says of it."""
@@ -53,6 +59,7 @@ class CaseResult:
             "wrong": self.wrong,
             "transactions": self.transactions,
             "orders": self.orders,
+            "starts_without_charge": self.starts_without_charge,
             "seconds": round(self.seconds, 1),
             **dict(sorted(self.tally.counters.items())),
         }
@@ -107,6 +114,7 @@ async def _run_case(rig: Rig, case: Case, level: Level, known: set[str]) -> tupl
         wrong=len(verdict.wrong.keys() - known),
         transactions=len(books.simulators),
         orders=len(books.orders),
+        starts_without_charge=books.starts_without_charge,
         seconds=time.monotonic() - started_s,
     )
     known |= verdict.all().keys()
@@ -116,6 +124,7 @@ async def _run_case(rig: Rig, case: Case, level: Level, known: set[str]) -> tupl
 async def _audit(rig: Rig) -> tuple[oracle.Books, oracle.Verdict]:
     books = await oracle.read_simulators(rig.stage)
     books.orders = await oracle.read_hq(rig.stage)
+    oracle.set_aside(books)
     try:
         books.stations = await oracle.read_stations(rig.stage)
     except (OSError, TimeoutError) as error:

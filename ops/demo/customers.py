@@ -51,6 +51,8 @@ class Customers:
         self._port = control_port
         self._cards, self._vins = cards, vins
         self._seed = seed
+        self.patience_s = _START_LIMIT_S
+        """How long somebody waits for a charge to begin before leaving."""
         self._start_remotely = start_remotely
         self._open = asyncio.Event()
         self._leave = asyncio.Event()
@@ -123,7 +125,7 @@ class Customers:
             await place.do("vin")
         else:
             await self._start_remotely(place.charge_point_no, place.connector_no)
-        if not await place.starts(mark, _START_LIMIT_S):
+        if not await place.starts(mark, self.patience_s):
             return
         with contextlib.suppress(TimeoutError):
             # Not wait_for: in Python 3.11 it can swallow the cancellation by `close`.
