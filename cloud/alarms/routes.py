@@ -10,11 +10,11 @@ from sqlmodel import col, select
 
 from cloud.alarms import service
 from cloud.alarms.models import Alarm, Trip
-from cloud.alarms.rules import wants_chinese
 from cloud.alarms.schemas import AlarmRead, TripRead
 from cloud.core.db import SessionDep
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
+from cloud.core.language import wants_chinese
 from cloud.core.pagination import Page, PageDep, newest_first
 from cloud.stations import lookup
 from shared.contracts.words import Severity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloud.alarms.rules import texts_of, wants_chinese
+from cloud.alarms.rules import texts_of
+from cloud.core.language import wants_chinese
 from shared.contracts.alarm_codes import CATALOGUE
 
 
