@@ -139,7 +139,9 @@ class FrameLogSection(_Section):
 class TelemetrySection(_Section):
     """How samples are gathered for HQ."""
 
-    window_s: float = Field(default=60.0, gt=0, le=3600)
+    window_s: float = Field(
+        default=57.0, gt=0, le=3600, description="below the keep-alive of 60 s: no ping is sent"
+    )
     size_max_mb: int = Field(default=2048, ge=1)
 
 

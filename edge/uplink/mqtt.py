@@ -85,10 +85,10 @@ class Connection:
         with contextlib.suppress(MqttError, OSError):
             await self._client.__aexit__(None, None, None)
 
-    async def subscribe(self, topic: str) -> None:
-        """Subscribe with QoS 1."""
+    async def subscribe(self, topic: str, *, qos: int) -> None:
+        """Subscribe, and wait until the broker has agreed."""
         try:
-            codes = await self._client.subscribe(topic, qos=1)
+            codes = await self._client.subscribe(topic, qos=qos)
         except (MqttError, ValueError) as error:
             raise LinkLostError(str(error)) from error
         for code in codes:

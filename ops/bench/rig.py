@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -104,6 +105,29 @@ class Rig:
         self._stack.callback(agent.end)
         return agent
 
+    def certificate(self) -> Path | None:
+        """Make a key and a certificate for 127.0.0.1, in one file; None without OpenSSL."""
+        path = self.folder / "broker.pem"
+        if path.exists():
+            return path
+        if (openssl := shutil.which("openssl")) is None:
+            return None
+        key = self.folder / "broker.key"
+        command = [openssl, "req", "-x509", "-nodes", "-newkey", "ec"]
+        command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=127.0.0.1"]
+        command += [
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            str(key),
+            "-out",
+            str(path),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        with path.open("ab") as file:
+            file.write(key.read_bytes())
+        return path
+
     def station_config(
         self,
         station_no: str,
@@ -111,6 +135,7 @@ class Rig:
         *,
         connectors: int = 1,
         broker_port: int | None = None,
+        certificate: Path | None = None,
         window_s: float = 1.0,
         more: str = "",
     ) -> Path:
@@ -133,7 +158,8 @@ class Rig:
                     "port": broker_port or where.mqtt_port,
                     "user": where.mqtt_user,
                     "secret_file": str(folder / "secret"),
-                    "tls": False,
+                    "tls": certificate is not None,
+                    **({"ca_file": str(certificate)} if certificate else {}),
                 },
             ),
             ("[tariff]", {"file": str(folder / "tariff.json")}),
