@@ -208,6 +208,8 @@ class EmbeddedServers:
                 "dir": str(folder),
                 "save": "",
                 "notify-keyspace-events": "Ex",
+                # Its command line, with our folder in it, is how a left-over one is known.
+                "set-proc-title": "no",
             }
             command = [str(get_binary_path())]
             for name, value in options.items():
