@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from edge import settings as settings_module
 from shared import logs
 from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge.replay import Setting
 
 _OK, _FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE = 0, 1, 2, 3, 5
 _SOCKET = "agent.sock"
@@ -132,6 +137,66 @@ def export(config: ConfigOption) -> None:
     """Print the closed transactions that the station remembers, one JSON line each."""
     for line in _ask(_load(config), {"do": "export"})["lines"]:
         typer.echo(line)
+
+
+@app.command()
+def replay(
+    frames: Annotated[Path, typer.Argument(help="The folder `frames` of a station.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The edge.toml of that station.")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="Its time zone, without --config.")] = "Asia/Shanghai",
+) -> None:
+    """Replay a frame log into an empty station and print its export, as `vw edge export` does."""
+    if not frames.is_dir():
+        _stop(
+            f"{frames}: no such folder; a station keeps its frames in DATA_DIR/frames", _NOT_FOUND
+        )
+    from tempfile import TemporaryDirectory
+
+    from edge.replay import replay as play
+
+    setting = _replay_setting(_load(config) if config else None, zone)
+    with TemporaryDirectory(prefix="voltwarden-replay-") as folder, _progress() as progress:
+        lines = asyncio.run(play(frames, Path(folder), setting, progress))
+    for line in lines:
+        typer.echo(line)
+
+
+def _replay_setting(settings: settings_module.Settings | None, zone: str) -> Setting:
+    from zoneinfo import ZoneInfo
+
+    from edge.app import local_charge_points
+    from edge.devices.chargers import timing as wire_timing
+    from edge.replay import Setting
+    from edge.station import timing
+
+    if settings is None:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            _stop(f"--zone: {zone!r} is no IANA time zone, for example Asia/Shanghai", _USAGE)
+        return Setting(zone, timing.NORMAL, wire_timing.NORMAL, 1.0)
+    scale = settings.clock.scale if settings.clock else 1.0
+    fast = settings.timing.profile == "fast"
+    return Setting(
+        zone=settings.station.zone,
+        timing=timing.fast(scale) if fast else timing.NORMAL,
+        wire_timing=wire_timing.FAST if fast else wire_timing.NORMAL,
+        scale=scale,
+        charge_points=local_charge_points(settings),
+    )
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where somebody looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replaying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command()

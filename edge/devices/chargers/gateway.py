@@ -19,7 +19,7 @@ from edge.devices.chargers.protocol import Connection, Logged, Received
 from edge.devices.chargers.reports import AnyReport, Complained, LinkLost, Moment
 from edge.devices.chargers.timing import NORMAL, Timing
 from edge.devices.chargers.wishes import AnyWish, DecideLogin, ReadNow
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 logger = logging.getLogger(__name__)
 
@@ -234,17 +234,19 @@ class ChargerGateway:
     def received(self, link: _Link, data: bytes) -> None:
         """Hand bytes to the conversation and act on what comes of them."""
         clock = self._clock
-        now = Moment(clock.now_ms(), clock.monotonic_s())
+        # One time for the decision and the frame log, so that a replay decides the same.
+        at = clock.now()
+        now = Moment(to_ms(at), clock.monotonic_s())
         link.received_s = now.mono_s
         received = self._converse(link, link.connection.receive, data, now)
         if not received.writes:
             # The hot path: most frames have no answer.
             if received.frames:
-                self._frame_log.append(received.frames, clock.now())
+                self._frame_log.append(received.frames, at)
             for report in received.reports:
                 self._bus.publish(report)
         else:
-            self._react(link, received)
+            self._react(link, received, at)
         if received.close_reason and link.open:
             self._end(link, received.close_reason)
 
@@ -292,9 +294,8 @@ class ChargerGateway:
             received.close_reason = "failed"
             return received
 
-    def _react(self, link: _Link, received: Received) -> None:
+    def _react(self, link: _Link, received: Received, at: datetime) -> None:
         """After input: publish first, since safety may have to stop something, then answer."""
-        at = self._clock.now()
         frames = received.frames
         self._frame_log.append([each for each in frames if each[1] != Logged.OUT], at)
         for report in received.reports:
