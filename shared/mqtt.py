@@ -49,6 +49,8 @@ class BrokerClient(Client):
             socket_options=_socket_options(keepalive),
             **options,
         )
+        # Both ways: paho's own 5 s are short for TLS over a slow path.
+        self._client.connect_timeout = self.timeout
         self._patience_s = max(keepalive / 2 - 3 * _LOOK_EVERY_S, keepalive / 4)
         if confirm_at_once and hasattr(socket, "TCP_QUICKACK"):
             self._read = self._client.loop_read

@@ -32,6 +32,7 @@ def config(
     folder: FolderOption = _FOLDER,
     data: Annotated[Path, typer.Option(help="What the broker itself writes.")] = _DATA,
     user: Annotated[str, typer.Option(help="The system user that it runs as.")] = "mosquitto",
+    station_host: Annotated[str, typer.Option(help="Where stations connect.")] = "0.0.0.0",  # noqa: S104 - they come from everywhere
     station_port: Annotated[int, typer.Option(help="Where stations connect, with TLS.")] = 8883,
     worker_host: HostOption = "127.0.0.1",
     worker_port: PortOption = 1883,
@@ -42,6 +43,7 @@ def config(
         data=data.absolute(),
         plugin=files.find_plugin(),
         user=user,
+        station_host=station_host,
         station_port=station_port,
         worker_host=worker_host,
         worker_port=worker_port,

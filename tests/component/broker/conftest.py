@@ -36,7 +36,7 @@ class Mosquitto:
         self.data.mkdir(parents=True)
         for name in ("ca.crt", "server.crt", "server.key"):
             shutil.copy(certificates / name, self.folder / name)
-        self.station_port, self.worker_port = _free_ports(2)
+        self.station_port, self.worker_port = free_ports(2)
         places = files.Places(
             folder=self.folder,
             data=self.data,
@@ -74,7 +74,7 @@ class Mosquitto:
             )
         async with asyncio.timeout(WAIT_S):
             for port in (self.station_port, self.worker_port):
-                while not await _answers(port):
+                while not await answers(port):
                     assert self._process.poll() is None, self.log
                     await asyncio.sleep(0.02)
         for station_no in (STATION, OTHER):
@@ -109,7 +109,7 @@ class Mosquitto:
         return self.login(files.WORKER, host="127.0.0.1", port=self.worker_port, tls=None)
 
 
-async def _answers(port: int) -> bool:
+async def answers(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
@@ -119,7 +119,7 @@ async def _answers(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [probe.getsockname()[1] for probe in probes]
     for probe in probes:
@@ -133,19 +133,30 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def make_certificates(folder: Path) -> Path:
+def make_certificates(folder: Path, *names: str, ca_of: Path | None = None) -> Path:
+    """Run the script; for another name with a CA that exists."""
     if shutil.which("openssl") is None:
         pytest.skip("OPENSSL IS MISSING, its tests are NOT RUN: apt-get install openssl")
-    subprocess.run([SCRIPT, folder, "localhost", "127.0.0.1"], check=True, timeout=30)
+    folder.mkdir(exist_ok=True)
+    if ca_of is not None:
+        for name in ("ca.crt", "ca.key"):
+            shutil.copy(ca_of / name, folder / name)
+    subprocess.run([SCRIPT, folder, *(names or ("localhost", "127.0.0.1"))], check=True, timeout=30)
     return folder
 
 
 @pytest.fixture
-def broker(tmp_path: Path, certificates: Path) -> Iterator[Mosquitto]:
-    """A broker that does not run yet; it is ended with the test."""
-    program = find_mosquitto()
-    if program is None:
+def program() -> str:
+    """The mosquitto program; without it the tests are skipped, which the summary counts."""
+    found = find_mosquitto()
+    if found is None:
         pytest.skip("MOSQUITTO IS MISSING, its tests are NOT RUN: apt-get install mosquitto")
+    return found
+
+
+@pytest.fixture
+def broker(program: str, tmp_path: Path, certificates: Path) -> Iterator[Mosquitto]:
+    """A broker that does not run yet; it is ended with the test."""
     mosquitto = Mosquitto(program, tmp_path, certificates)
     yield mosquitto
     mosquitto.kill()
