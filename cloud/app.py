@@ -21,6 +21,7 @@ from cloud.core.deps import Requires
 from cloud.core.docs_page import operations_page
 from cloud.core.errors import install_error_handlers
 from cloud.core.health import health_router
+from cloud.core.pagination import link_next
 from cloud.core.security import new_secret
 from cloud.identity.authenticate import authenticator
 from cloud.identity.limits import LoginLimit
@@ -42,6 +43,7 @@ PUBLIC = frozenset(
         "/healthz",
         "/readyz",
         "/metrics",
+        "/version",
     }
 )
 """Paths without a permission, on purpose. Everything else names one, or the app does not start."""
@@ -116,6 +118,8 @@ async def _observe(
     metrics.REQUEST_SECONDS.labels(path).observe(time.perf_counter() - started_s)
     response.headers["X-Request-ID"] = request.state.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if link := link_next(request):
+        response.headers["Link"] = link
     return response
 
 

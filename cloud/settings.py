@@ -85,6 +85,9 @@ class WorkerSection(_Section):
     name: str = Field(default="", description="MQTT client id; empty: made from host and process")
     presence_s: int = Field(default=150, ge=2, description="silence after which one is off-line")
     sweep_s: float = Field(default=15.0, gt=0)
+    broker_down_s: float = Field(
+        default=15.0, ge=0.5, description="without a broker for longer is an alarm"
+    )
     telemetry_linger_ms: int = Field(default=20, ge=0, le=5_000)
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: none")
 

@@ -15,11 +15,12 @@ import asyncpg
 from prometheus_client import start_http_server
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cloud.alarms.broker_watch import BrokerWatch
 from cloud.core.connections import Connections, check_database, open_connections
+from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
 from cloud.ingest.events import EventWriter, context_of, dispatch, report_parked
 from cloud.ingest.handlers import Handler, Ingested, merge
-from cloud.ingest.inbox import is_transient
 from cloud.ingest.jobs import purge_commands, purge_idempotency, purge_inbox
 from cloud.ingest.publisher import CommandPublisher, listen
 from cloud.ingest.receiver import BrokerAddress, Link, Sinks
@@ -107,7 +108,15 @@ class Worker:
             clock=clock,
             time_scale=settings.time_scale,
         )
+        self.broker_watch = BrokerWatch(
+            redis=connections.redis,
+            sessions=self._sessions,
+            connected=self.link.connected.is_set,
+            clock=clock,
+            patience_s=settings.worker.broker_down_s,
+        )
         self.jobs = (
+            Job("broker_watch", 1.0, self.broker_watch.look),
             Job("partitions", 600.0, self._partitions.make_ahead),
             Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
             Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),

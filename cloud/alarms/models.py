@@ -15,7 +15,8 @@ from shared.contracts.words import Severity
 class Alarm(SQLModel, table=True):
     """One alarm from raised to cleared. One cause is one open row per station, code and object.
 
-    `object` is `station`, `charge_point:NO`, `connector:NO:N` or `channel:NAME`.
+    `object` is `station`, `charge_point:NO`, `connector:NO:N` or `channel:NAME`; an alarm of HQ
+    itself has no station and an object `hq:NAME`.
     """
 
     __tablename__ = "alarms_alarm"
@@ -29,12 +30,21 @@ class Alarm(SQLModel, table=True):
             unique=True,
             postgresql_where=text("cleared_at IS NULL"),
         ),
+        # Of its own, because no station is not the same as no station.
+        Index(
+            "uq_alarms_alarm_open_hq",
+            "operator_id",
+            "code",
+            "object",
+            unique=True,
+            postgresql_where=text("cleared_at IS NULL AND station_id IS NULL"),
+        ),
         UniqueConstraint("operator_id", "station_id", "alarm_id"),
     )
 
     id: UUID = Field(primary_key=True)
     operator_id: UUID
-    station_id: UUID = Field(foreign_key="stations_station.id", index=True)
+    station_id: UUID | None = Field(default=None, foreign_key="stations_station.id", index=True)
     alarm_id: UUID
     code: str = Field(max_length=64)
     object: str = Field(max_length=128)

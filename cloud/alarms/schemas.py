@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import texts_of
@@ -17,7 +17,7 @@ class AlarmRead(BaseModel):
     """An alarm, with its texts in the reader's language."""
 
     id: UUID
-    station_id: UUID
+    station_id: UUID | None = Field(description="null: an alarm of HQ itself")
     code: str
     object: str
     severity: Severity

@@ -154,16 +154,54 @@ async def raise_own(
     )
 
 
+async def raise_of_hq(
+    session: AsyncSession, *, operator_id: UUID, code: str, object_: str, now: datetime
+) -> bool:
+    """Open an alarm of HQ itself, of no station; True if it was not open yet.
+
+    Args:
+        session: An open transaction.
+        operator_id: Who shall see it.
+        code: In the catalogue.
+        object_: `hq:NAME`.
+        now: HQ's time.
+    """
+    opened = await session.execute(
+        insert(Alarm)
+        .values(
+            id=uuid7(to_ms(now)),
+            operator_id=operator_id,
+            station_id=None,
+            alarm_id=uuid7(to_ms(now)),
+            code=code,
+            object=object_,
+            severity=CATALOGUE[code].severity,
+            params={},
+            drill=False,
+            raised_at=now,
+            received_at=now,
+            repeats=0,
+            acknowledged_by="",
+        )
+        .on_conflict_do_nothing()
+        .returning(col(Alarm.id))
+    )
+    return opened.first() is not None
+
+
 async def clear_own(
     session: AsyncSession,
     *,
     operator_id: UUID,
-    station_id: UUID,
+    station_id: UUID | None,
     code: str,
     now: datetime,
     object_: str = "station",
 ) -> bool:
-    """Close an alarm that HQ itself raised, idempotently; True if it was open."""
+    """Close an alarm that HQ itself raised, idempotently; True if it was open.
+
+    `station_id` is None for one of `raise_of_hq`.
+    """
     closed = await session.execute(
         update(Alarm)
         .where(

@@ -58,21 +58,25 @@ async def open_connections(
         await engine.dispose()
 
 
-async def check_database(engine: AsyncEngine) -> None:
-    """Check that the database answers and is of our version. Raises UnreachableError."""
+async def read_version(engine: AsyncEngine) -> str | None:
+    """Return the version of the database, None for an empty one. Raises UnreachableError."""
     try:
         async with asyncio.timeout(5.0), engine.connect() as connection:
             there = await connection.scalar(text("SELECT to_regclass('alembic_version')"))
-            version = (
-                await connection.scalar(text("SELECT version_num FROM alembic_version"))
-                if there
-                else None
-            )
+            if not there:
+                return None
+            version: str = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return version
     except (OSError, SQLAlchemyError, asyncpg.PostgresError, TimeoutError) as error:
         raise UnreachableError(
             f"the database at {engine.url.render_as_string()} does not answer ({error!r}); "
             "start it, or `vw embedded up` for one of our own"
         ) from error
+
+
+async def check_database(engine: AsyncEngine) -> None:
+    """Check that the database answers and is of our version. Raises UnreachableError."""
+    version = await read_version(engine)
     if version != head():
         raise UnreachableError(
             f"the database is at version {version}, this program needs {head()}; "

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloud.core.json import dumps
+from cloud.core.transient import is_transient
 from shared.errors import VoltwardenError
 
 logger = logging.getLogger(__name__)
 
+_RETRY_AFTER_S = 5
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -152,6 +156,22 @@ def install_error_handlers(app: FastAPI) -> None:
         )
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(SQLAlchemyError)
+    @app.exception_handler(asyncpg.PostgresError)
+    @app.exception_handler(asyncpg.InterfaceError)
+    @app.exception_handler(OSError)
+    async def _away(request: Request, error: Exception) -> Response:
+        if not is_transient(error):
+            return await _bug(request, error)
+        logger.warning("database is away path=%s error=%r", request.url.path, error)
+        return problem(
+            request,
+            status=503,
+            code="database_away",
+            detail="the database does not answer; nothing was changed",
+            context={"retry_after_s": _RETRY_AFTER_S},
+        )
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> Response:

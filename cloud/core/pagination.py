@@ -7,7 +7,7 @@ import binascii
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -29,6 +29,8 @@ class PageRequest(BaseModel):
 
     limit: int = 50
     cursor: str = ""
+    state: Any = None
+    """The request's, to note where the list goes on."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -39,10 +41,11 @@ class Page(BaseModel, Generic[T]):
 
 
 def _page(
+    request: Request,
     limit: Annotated[int, Query(ge=1, le=500, description="Items at most")] = 50,
     cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of before")] = "",
 ) -> PageRequest:
-    return PageRequest(limit=limit, cursor=cursor)
+    return PageRequest(limit=limit, cursor=cursor, state=request.state)
 
 
 PageDep = Annotated[PageRequest, Depends(_page)]
@@ -68,7 +71,19 @@ async def newest_first(
     if len(rows) <= page.limit:
         return list(rows), ""
     last = rows[page.limit - 1]
-    return list(rows[: page.limit]), _encode(getattr(last, id_column.key))
+    cursor = _encode(getattr(last, id_column.key))
+    if page.state is not None:
+        page.state.next_cursor = cursor
+    return list(rows[: page.limit]), cursor
+
+
+def link_next(request: Request) -> str:
+    """Return the `Link` header of an answer that is a part of a list, "" at its end."""
+    cursor: str = getattr(request.state, "next_cursor", "")
+    if not cursor:
+        return ""
+    url = request.url.include_query_params(cursor=cursor)
+    return f'<{url.path}?{url.query}>; rel="next"'
 
 
 def _encode(key: UUID) -> str:

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from cloud.core import metrics
 from cloud.core.after_commit import AfterCommit
+from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Waiting
 from cloud.ingest.handlers import Handler, Ingested
-from cloud.ingest.inbox import claim, is_transient, park
+from cloud.ingest.inbox import claim, park
 from shared.backoff import delays
 from shared.clock import to_ms
 from shared.contracts.envelope import unpack_events

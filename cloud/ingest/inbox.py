@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-
 from cloud.ingest.batches import Batch
 from shared.clock import to_ms
 from shared.ids import uuid7
@@ -59,29 +57,3 @@ async def park(connection: Connection, batch: Batch, error: str) -> None:
         uplink.sealed_at_ms,
         batch.received_at,
     )
-
-
-def is_transient(error: BaseException) -> bool:
-    """Tell whether trying the same again may help: the database is away or we lost a race."""
-    cause: BaseException | None = error
-    while cause is not None:
-        # A value that the driver cannot encode is an InterfaceError too, and stays one.
-        if isinstance(cause, ValueError):
-            return False
-        if isinstance(cause, _TRANSIENT):
-            return True
-        cause = getattr(cause, "orig", None) or cause.__cause__
-    return False
-
-
-_TRANSIENT = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-)

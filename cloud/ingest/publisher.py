@@ -14,7 +14,7 @@ from sqlmodel import col, or_, select
 
 from cloud.core import metrics
 from cloud.core.commands import CHANNEL, CommandRow
-from cloud.ingest.inbox import is_transient
+from cloud.core.transient import is_transient
 from shared.clock import Clock
 from shared.contracts.words import Outcome
 

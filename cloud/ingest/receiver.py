@@ -20,8 +20,8 @@ from uuid import UUID
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
 from cloud.core import metrics
+from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Directory, KnownStation, StreamIds
-from cloud.ingest.inbox import is_transient
 from shared.backoff import delays
 from shared.clock import Clock
 from shared.contracts.envelope import VERSION, Ack, Status, decode_status, decode_uplink, encode

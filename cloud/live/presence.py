@@ -21,9 +21,9 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from cloud.core import metrics
+from cloud.core.transient import is_transient
 from cloud.ingest.batches import KnownStation
 from cloud.ingest.handlers import Ingested
-from cloud.ingest.inbox import is_transient
 from cloud.stations import lookup, service
 from shared.clock import Clock, to_ms
 from shared.contracts.envelope import Status
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PREFIX = "vw:presence:"
+_KNOWN = "vw:hq:presence-known"
+_SETTLING = "vw:hq:presence-settling"
 _SWEEP_LOCK = 0x76775051
 _CODE = "station_offline"
 
@@ -71,10 +73,13 @@ class Presence:
         self._renewed_s: dict[str, float] = {}
         self._some = asyncio.Event()
         self._look = asyncio.Event()
+        self._keys_since_s: float | None = None
+        self._said_off: set[str] = set()
 
     def heard(self, station: KnownStation) -> None:
         """Any message of a station came."""
         number = station.station_no
+        self._said_off.discard(number)
         last_s = self._renewed_s.get(number)
         now_s = self._clock.monotonic_s()
         if last_s is None or now_s - last_s > self._silence_s / 5:
@@ -92,6 +97,7 @@ class Presence:
             return
         self._renewed_s.pop(station.station_no, None)
         self._heard.discard(station.station_no)
+        self._said_off.add(station.station_no)
         with contextlib.suppress(RedisError, OSError):
             await self._redis.delete(_PREFIX + station.station_no)
         self._look.set()
@@ -153,6 +159,7 @@ class Presence:
 
     async def sweep(self) -> None:
         """Compare keys with what the database says of every station, one worker at a time."""
+        keys_are_trusted = await self._keys_are_trusted()
         async with self._sessions() as session, session.begin():
             if not await session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_SWEEP_LOCK))):
                 return
@@ -161,13 +168,36 @@ class Presence:
                 return
             keys = await self._redis.mget([_PREFIX + each.station_no for each in stations])
             metrics.ONLINE.set(sum(key is not None for key in keys))
-            trusted = self._silence_is_trusted()
+            link_is_trusted = self._silence_is_trusted()
             now = self._clock.now()
             for station, key in zip(stations, keys, strict=True):
+                silence_counts = keys_are_trusted or station.station_no in self._said_off
                 if key is not None and not station.online:
                     await self._came(session, station, now)
-                elif key is None and station.online and trusted:
+                elif key is None and station.online and link_is_trusted and silence_counts:
                     await self._went(session, station, now)
+
+    async def _keys_are_trusted(self) -> bool:
+        """Whether a missing key can only mean silence.
+
+        It cannot after Redis was away, when keys ran out that nobody could renew, nor after it
+        came back empty: then every station has as long as a silent one to be heard.
+        """
+        try:
+            known = await self._redis.exists(_KNOWN)
+            settling = await self._redis.exists(_SETTLING)
+            if not known:
+                # In this order: a worker that dies in between settles again.
+                await self._redis.set(_SETTLING, 1, ex=self._silence_s)
+                await self._redis.set(_KNOWN, 1)
+        except (RedisError, OSError):
+            self._keys_since_s = None
+            raise
+        now_s = self._clock.monotonic_s()
+        if self._keys_since_s is None:
+            self._keys_since_s = now_s
+        long_enough = now_s - self._keys_since_s >= self._silence_s
+        return bool(known) and not settling and long_enough
 
     def _silence_is_trusted(self) -> bool:
         since_s = self._link_up_since()

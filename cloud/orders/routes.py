@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 from sqlmodel import col
 
 from cloud.billing import service as billing
+from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
@@ -43,7 +44,7 @@ from cloud.orders.schemas import (
 from cloud.stations.lookup import ChargePointNotFoundError, StationNotFoundError
 from shared.contracts.events import Token
 
-router = APIRouter(prefix="/api/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/api/v1/orders", tags=["orders"], route_class=ConditionalRoute)
 
 
 def _filter(

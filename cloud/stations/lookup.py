@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from cloud.core.errors import NotFoundError
-from cloud.stations.models import ChargePoint, Connector, Station
+from cloud.stations.models import ChargePoint, Connector, Operator, Station
 
 
 class StationNotFoundError(NotFoundError):
@@ -45,6 +45,11 @@ async def station_by_id(session: AsyncSession, operator_id: UUID, station_id: UU
 async def station_of_any(session: AsyncSession, station_no: str) -> Station | None:
     """Return the station of a number, whoever runs it: for ingest, before anybody is known."""
     return await session.scalar(select(Station).where(Station.station_no == station_no))
+
+
+async def operator_ids(session: AsyncSession) -> Sequence[UUID]:
+    """Return all operators: for what concerns each of them, as an alarm of HQ itself does."""
+    return (await session.scalars(select(Operator.id).order_by(col(Operator.id)))).all()
 
 
 async def all_stations(session: AsyncSession) -> Sequence[Station]:
@@ -101,6 +106,17 @@ async def connectors(session: AsyncSession, station_id: UUID) -> Sequence[Connec
         await session.scalars(
             select(Connector)
             .where(Connector.station_id == station_id)
+            .order_by(col(Connector.charge_point_no), col(Connector.connector_no))
+        )
+    ).all()
+
+
+async def connectors_of(session: AsyncSession, operator_id: UUID) -> Sequence[Connector]:
+    """Return the connectors of all stations of an operator, by charge point and number."""
+    return (
+        await session.scalars(
+            select(Connector)
+            .where(Connector.operator_id == operator_id)
             .order_by(col(Connector.charge_point_no), col(Connector.connector_no))
         )
     ).all()

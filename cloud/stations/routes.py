@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from sqlmodel import col, select
 
 from cloud.core.commands import CommandRow, find_command
+from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import NotFoundError, error_responses
@@ -22,7 +23,7 @@ from cloud.stations.models import ChargePoint, Connector, Quarantined, Station
 from shared.contracts.commands import ChargePointConfig
 from shared.contracts.words import ConnectorStatus, Outcome
 
-router = APIRouter(prefix="/api/v1", tags=["stations"])
+router = APIRouter(prefix="/api/v1", tags=["stations"], route_class=ConditionalRoute)
 
 StationNo = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import error_responses
@@ -13,7 +14,9 @@ from cloud.tariffs import service
 from cloud.tariffs.rules import differences
 from cloud.tariffs.schemas import Difference, HoldingRead, VersionCreate, VersionRead
 
-router = APIRouter(prefix="/api/v1/stations/{station_no}/tariffs", tags=["tariffs"])
+router = APIRouter(
+    prefix="/api/v1/stations/{station_no}/tariffs", tags=["tariffs"], route_class=ConditionalRoute
+)
 
 
 @router.get("", operation_id="tariffs_list", responses=error_responses(lookup.StationNotFoundError))

@@ -16,9 +16,10 @@ import asyncpg
 import numpy as np
 
 from cloud.core import metrics
+from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, KnownStation, Pool, Waiting
 from cloud.ingest.events import Committed
-from cloud.ingest.inbox import Key, claim, is_transient, key_of, park
+from cloud.ingest.inbox import Key, claim, key_of, park
 from cloud.telemetry.columns import (
     Samples,
     copy_bytes,

@@ -70,6 +70,7 @@ port = 0
 [worker]
 presence_s = 2
 sweep_s = 0.3
+broker_down_s = 1.0
 """
     )
     return path

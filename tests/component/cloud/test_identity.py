@@ -116,7 +116,20 @@ async def test_a_changed_person_is_out_at_once(client: httpx.AsyncClient, log_in
 
 async def test_health_description_and_errors_are_plain(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
-    assert (await client.get("/readyz")).json()["checks"] == {"database": "ok", "redis": "ok"}
+    ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "status": "degraded",
+        "checks": {
+            "database": "ok",
+            "migrations": "ok",
+            "redis": "ok",
+            "broker": "no worker is connected to it",
+        },
+    }
+    versions = (await client.get("/version")).json()
+    assert versions["version"]
+    assert re.fullmatch(r"[0-9]{4}", versions["database"])
     assert "vw_http_requests_total" in (await client.get("/metrics")).text
     description = (await client.get("/api/v1/openapi.json")).json()
     assert "/api/v1/auth/token" in description["paths"]

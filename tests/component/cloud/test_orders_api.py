@@ -213,3 +213,26 @@ async def test_a_viewer_may_only_look(
     assert (await viewer.post("tokens", {"kind": "card", "value": "0" * 16})).status_code == 403
     assert (await viewer.get("orders")).status_code == 200
     assert (await viewer.get("tokens")).status_code == 200
+
+
+async def test_lists_link_to_their_next_part_and_details_have_tags(hq: Hq) -> None:
+    for number in range(3):
+        await hq.post("tokens", {"kind": "account", "value": f"fleet-{number}"})
+    path, seen = "tokens?limit=2&kind=account", []
+    while path:
+        answer = await hq.get(path)
+        seen += [each["value"] for each in answer.json()["items"]]
+        link = answer.headers.get("link", "")
+        path = link.partition("</api/v1/")[2].partition(">")[0]
+        assert bool(path) == bool(answer.json()["next_cursor"])
+        assert not path or link.endswith('>; rel="next"')
+    assert seen == ["fleet-2", "fleet-1", "fleet-0"]
+
+    place = f"stations/{hq.station.station_no}"
+    first = await hq.get(place)
+    tag = first.headers["etag"]
+    again = await hq.get(place, **{"If-None-Match": f'"else", W/{tag}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+    other = await hq.get(place, **{"If-None-Match": '"else"'})
+    assert (other.status_code, other.content) == (200, first.content)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
+import httpx
 
+from cloud.core.db import Sessions
+from cloud.core.security import Role
 from cloud.settings import Settings
-from cloud.worker import Worker
+from cloud.stations.models import Station
+from cloud.worker import Worker, open_worker
 from ops.embedded import EmbeddedServers
 from shared.contracts.topics import Lane
-from tests.component.cloud.conftest import TestStation, running_worker, until
+from tests.component.cloud.conftest import (
+    LogIn,
+    TestStation,
+    make_station,
+    running_worker,
+    until,
+)
 from tests.component.cloud.test_ingest import STARTED
 
 
@@ -58,21 +70,77 @@ async def test_the_will_counts_at_once(
         await until(offline, 5)
 
 
-async def test_a_dead_broker_is_not_an_alarm_of_each_station(
-    worker: Worker, servers: EmbeddedServers, link: TestStation, database: asyncpg.Connection
+async def test_a_dead_broker_is_one_alarm_and_not_one_of_each_station(
+    worker: Worker,
+    servers: EmbeddedServers,
+    station: Station,
+    link: TestStation,
+    sessions: Sessions,
+    client: httpx.AsyncClient,
+    log_in: LogIn,
+    database: asyncpg.Connection,
 ) -> None:
+    await make_station(sessions, "another")
+    headers = await log_in(Role.VIEWER)
+
     async def online() -> bool:
-        return bool(await database.fetchval("SELECT online FROM stations_station"))
+        return bool(
+            await database.fetchval("SELECT online FROM stations_station WHERE id = $1", station.id)
+        )
+
+    async def alarms(*, open_only: bool) -> list[dict[str, Any]]:
+        path = f"/api/v1/alarms?open_only={open_only}"
+        items: list[dict[str, Any]] = (await client.get(path, headers=headers)).json()["items"]
+        return items
+
+    async def alarmed() -> bool:
+        return bool(await alarms(open_only=True))
 
     await link.send_samples([])
     await until(online)
+    assert (await client.get("/readyz")).json()["checks"]["broker"] == "ok"
     servers.kill_broker()
     try:
+        await until(alarmed)
         # Longer than the silence that would count, and sweeps go on meanwhile.
-        await asyncio.sleep(3.5)
+        await asyncio.sleep(3)
+        [alarm] = await alarms(open_only=False)
+        assert alarm["code"] == "broker_unreachable"
+        assert (alarm["station_id"], alarm["object"]) == (None, "hq:broker")
+        assert alarm["severity"] == "critical"
         assert await online()
-        assert await database.fetchval("SELECT count(*) FROM alarms_alarm") == 0
+        await until(broker_is(client, "no worker is connected to it"))
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
     finally:
         servers.start_broker()
-    async with asyncio.timeout(15):
-        await worker.link.connected.wait()
+
+    async def over() -> bool:
+        return not await alarmed()
+
+    await until(over, 20)
+    assert worker.link.connected.is_set()
+    assert len(await alarms(open_only=False)) == 1
+    await until(broker_is(client, "ok"))
+
+
+def broker_is(client: httpx.AsyncClient, wanted: str) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return bool((await client.get("/readyz")).json()["checks"]["broker"] == wanted)
+
+    return look
+
+
+async def test_one_worker_without_its_line_is_not_a_dead_broker(
+    worker: Worker, database: asyncpg.Connection, settings: Settings
+) -> None:
+    """Its own heartbeat stops, the other worker's goes on."""
+    async with open_worker(settings) as cut_off:
+        watch = cut_off.broker_watch
+        assert worker.link.connected.is_set()
+        await worker.broker_watch.look()
+        started_s = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - started_s < 1.5:
+            await watch.look()
+            await asyncio.sleep(0.2)
+    assert await database.fetchval("SELECT count(*) FROM alarms_alarm") == 0

@@ -269,7 +269,7 @@ def upgrade() -> None:
     op.create_table('alarms_alarm',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('operator_id', sa.Uuid(), nullable=False),
-    sa.Column('station_id', sa.Uuid(), nullable=False),
+    sa.Column('station_id', sa.Uuid(), nullable=True),
     sa.Column('alarm_id', sa.Uuid(), nullable=False),
     sa.Column('code', sa.String(length=64), nullable=False),
     sa.Column('object', sa.String(length=128), nullable=False),
@@ -288,6 +288,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_alarms_alarm_station_id'), 'alarms_alarm', ['station_id'], unique=False)
     op.create_index('uq_alarms_alarm_open', 'alarms_alarm', ['operator_id', 'station_id', 'code', 'object'], unique=True, postgresql_where=sa.text('cleared_at IS NULL'))
+    op.create_index('uq_alarms_alarm_open_hq', 'alarms_alarm', ['operator_id', 'code', 'object'], unique=True, postgresql_where=sa.text('cleared_at IS NULL AND station_id IS NULL'))
     op.create_table('alarms_clearing',
     sa.Column('station_id', sa.Uuid(), nullable=False),
     sa.Column('alarm_id', sa.Uuid(), nullable=False),
@@ -529,6 +530,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_alarms_trip_station_id'), table_name='alarms_trip')
     op.drop_table('alarms_trip')
     op.drop_table('alarms_clearing')
+    op.drop_index('uq_alarms_alarm_open_hq', table_name='alarms_alarm', postgresql_where=sa.text('cleared_at IS NULL AND station_id IS NULL'))
     op.drop_index('uq_alarms_alarm_open', table_name='alarms_alarm', postgresql_where=sa.text('cleared_at IS NULL'))
     op.drop_index(op.f('ix_alarms_alarm_station_id'), table_name='alarms_alarm')
     op.drop_table('alarms_alarm')

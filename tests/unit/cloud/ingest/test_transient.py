@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from cloud.ingest.inbox import is_transient
+from cloud.core.transient import is_transient
 from shared.errors import MalformedContractError
 
 

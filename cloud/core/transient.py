@@ -1,0 +1,33 @@
+"""Telling a database that is away from a bug: the one is tried again, the other is reported."""
+
+from __future__ import annotations
+
+import asyncpg
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying the same again may help: the database is away or we lost a race."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # A value that the driver cannot encode is an InterfaceError too, and stays one.
+        if isinstance(cause, ValueError):
+            return False
+        if isinstance(cause, _TRANSIENT):
+            return True
+        cause = getattr(cause, "orig", None) or cause.__cause__
+    return False
+
+
+_TRANSIENT = (
+    OSError,
+    PoolTimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+)
