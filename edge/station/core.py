@@ -38,6 +38,7 @@ from edge.station.hearing import Hearing
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
 from edge.station.registry import Registry
+from edge.station.report import state_report
 from edge.station.starts import Starts
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
@@ -114,15 +115,7 @@ class Station:
         self.alarms = AlarmBook(load(alarms.KIND))
         self.access = AccessList(load(access.KIND))
         self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
-        self.book = TransactionBook(
-            load(transactions.KIND),
-            load(closed.KIND),
-            zone=self.zone,
-            timing=timing,
-            tariffs=self.tariffs,
-            registry=self.registry,
-            now=now,
-        )
+        self.book = self._make_book(now)
         self.starts = Starts(
             book=self.book,
             access=self.access,
@@ -146,14 +139,28 @@ class Station:
         )
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self._desk = CommandDesk(load(desk.KIND), self.carrier.carry)
-        for command_id in self.carrier.resume():
-            self._desk.resume(command_id)
         self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
+        self._resume(now)
+
+    def _make_book(self, now: r.Moment) -> TransactionBook:
+        return TransactionBook(
+            self._journal.load(transactions.KIND),
+            self._journal.load(closed.KIND),
+            zone=self.zone,
+            timing=self.timing,
+            tariffs=self.tariffs,
+            registry=self.registry,
+            now=now,
+        )
+
+    def _resume(self, now: r.Moment) -> None:
+        """Go on where the last run of the agent ended."""
+        for command_id in self.carrier.resume():
+            self._desk.resume(command_id)
         for config in self.registry.all().values():
-            self.live.expect(config.charge_point_no, config.connector_count)
-            self.lost_since_s[config.charge_point_no] = now.mono_s
+            self.expect(config.charge_point_no, config.connector_count, now)
         for transaction in self.book.open_transactions():
             # What the vehicle said once it does not say again after a restart.
             self.safety.remember(
@@ -339,32 +346,7 @@ class Station:
 
     def state_report(self) -> e.StationStateReported:
         """Return the whole station at this moment."""
-        now_ms = self._clock.now_ms()
-        version = self.tariffs.current(now_ms)
-        connectors = self.live.all()
-        online = {entry.connector[0] for entry in connectors if entry.online}
-        return e.StationStateReported(
-            occurred_at=from_ms(now_ms),
-            connectors=tuple(
-                e.ConnectorReport(*entry.connector, entry.status, entry.transaction_id)
-                for entry in connectors
-            ),
-            charge_points=tuple(
-                e.ChargePointReport(
-                    config.charge_point_no,
-                    config.charge_point_no in online,
-                    config.dialect,
-                    connector_count=config.connector_count,
-                    tariff_hash=self.tariffs.confirmed_hash(config.charge_point_no),
-                )
-                for config in self.registry.all().values()
-            ),
-            open_transaction_ids=tuple(t.transaction_id for t in self.book.open_transactions()),
-            open_alarm_ids=tuple(alarm.alarm_id for alarm in self.alarms.open_alarms()),
-            access_version=self.access.version,
-            registry_version=self.registry.version,
-            tariff_version_id=version.tariff_version_id if version else None,
-        )
+        return state_report(self)
 
     def push_tariff(self) -> None:
         """Have every charge point hold the current tariff, each as soon as it is idle."""
