@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import secrets
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -80,6 +81,19 @@ class Mosquitto:
         for station_no in (STATION, OTHER):
             if station_no not in self.secrets:
                 await self.let_in(station_no, secrets.token_urlsafe(32))
+
+    async def save(self) -> None:
+        """Have it write its database, as it does each minute."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)
+        async with asyncio.timeout(WAIT_S):
+            while not self.database.exists():  # noqa: ASYNC110 - another process has no event
+                await asyncio.sleep(0.01)
+
+    @property
+    def database(self) -> Path:
+        """What it keeps of sessions and retained messages."""
+        return self.data / "mosquitto.db"
 
     def kill(self) -> None:
         """End it with SIGKILL."""

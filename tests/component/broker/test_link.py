@@ -61,10 +61,11 @@ async def test_killed_broker_loses_nothing_and_repeats_nothing(
             await station.telemetry.flushed()
             # In the midst of it: some batches have gone up, few are acknowledged.
             await station.until(lambda: station.link.state.sent > 0)
+            if database == "kept":
+                await broker.save()
             broker.kill()
             await station.until(lambda: not station.link.connected)
-            if database == "lost":
-                (broker.data / "mosquitto.db").unlink(missing_ok=True)
+            assert broker.database.exists() == (database == "kept")
             await broker.start()
         await hq.until(lambda: len(hq.samples()) == 600 and len(hq.events(Lane.BILL)) == 3)
         await hq.until(lambda: len(hq.events(Lane.STATE)) == 3)
