@@ -29,6 +29,8 @@ _AIM_STEP_S = (0.002, 0.03)
 _RECORD_LIMIT_S = 20.0
 _FAILPOINT_LIMIT_S = 30.0
 _FAILPOINT_HIT_MAX = 12
+_FAILPOINT_TRIES = 6
+_PILE_S = (0.5, 2.0)
 _STALLED_S = 0.06
 
 
@@ -143,47 +145,54 @@ def _demand_hits(level: Level, tally: Tally) -> None:
 
 
 async def _die_before_confirming(rig: Rig, level: Level, tally: Tally) -> None:
-    """E2: after the commit, before 0x40."""
+    """E2: after the commit, before 0x40. While the agent is dead, records pile up for it."""
 
-    async def count(station: StationProcesses) -> None:
-        stored = look.stored_unconfirmed(station)
-        tally.counters["hit_stored_unconfirmed_record"] += stored > 0
+    async def hits(station: StationProcesses) -> bool:
+        return look.stored_unconfirmed(station) > 0
 
-    await _die_at(rig, "journal.after_commit_before_done", level.failpoints, tally, count)
+    aim = _Aim("journal.after_commit_before_done", "hit_stored_unconfirmed_record", hits, _PILE_S)
+    await _die_at(rig, aim, level.failpoints, tally)
 
 
 async def _die_before_deleting(rig: Rig, level: Level, tally: Tally) -> None:
     """E3: after HQ's acknowledgement, before the batch is deleted."""
 
-    async def count(station: StationProcesses) -> None:
-        journal = look.read_journal(station.folder / look.JOURNAL)
-        tally.counters["hit_batch_that_hq_has"] += await _hq_has_any(rig, journal)
+    async def hits(station: StationProcesses) -> bool:
+        return await _hq_has_any(rig, look.read_journal(station.folder / look.JOURNAL))
 
-    await _die_at(rig, "journal.after_ack_before_delete", level.failpoints, tally, count)
-    if not tally.counters["hit_batch_that_hq_has"]:
-        tally.problems.append("no batch was at HQ and still in the journal")
+    aim = _Aim("journal.after_ack_before_delete", "hit_batch_that_hq_has", hits, (0.0, 0.0))
+    await _die_at(rig, aim, level.failpoints, tally)
 
 
-async def _die_at(
-    rig: Rig,
-    failpoint: str,
-    times: int,
-    tally: Tally,
-    count: Callable[[StationProcesses], Awaitable[None]],
-) -> None:
-    random = rig.random(failpoint)
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """A failpoint; `hits` tells of a dead agent's files whether it died as the case means it."""
+
+    failpoint: str
+    counter: str
+    hits: Callable[[StationProcesses], Awaitable[bool]]
+    dead_s: tuple[float, float]
+
+
+async def _die_at(rig: Rig, aim: _Aim, times: int, tally: Tally) -> None:
+    """Let an agent die again and again, until it died `times` times, half of them as meant."""
+    random = rig.random(aim.failpoint)
     station = random.choice(rig.stage.stations)
+    wanted = (times + 1) // 2
     await station.agent.kill()
     try:
-        for _ in range(times):
-            hit = random.randrange(1, _FAILPOINT_HIT_MAX + 1)
-            armed = f"{failpoint}:exit:{hit}"
+        while tally.n < times or tally.counters[aim.counter] < wanted:
+            if tally.n >= times * _FAILPOINT_TRIES:
+                tally.problems.append(f"{aim.counter}: {tally.counters[aim.counter]}/{wanted}")
+                break
+            await asyncio.sleep(random.uniform(*aim.dead_s))
+            armed = f"{aim.failpoint}:exit:{random.randrange(1, _FAILPOINT_HIT_MAX + 1)}"
             station.agent.environment |= {"VW_ENV": "test", "VW_FAILPOINT": armed}
             await station.agent.start()
             await _await_death(station, armed)
             tally.n += 1
-            await count(station)
-            rig.say(f"{failpoint} {tally.n}/{times} {_short(tally.counters)}")
+            tally.counters[aim.counter] += await aim.hits(station)
+            rig.say(f"{aim.failpoint} {tally.n}/{times} {_short(tally.counters)}")
     finally:
         station.agent.environment.pop("VW_FAILPOINT", None)
         station.agent.environment["VW_ENV"] = "demo"
