@@ -17,7 +17,7 @@ _BYTES = Goal("3", "B/connector-hour", "lower", 6_000, 2_000)
 _DRAIN = Goal("4", "records/s", "higher", 20_000, 100_000)
 _DRAIN_CPU = Goal("4", "us/record", "lower", 2, 0.5)
 _LIVE = Goal("4", "ms", "lower", 1_000, None)
-_BILLS = Goal("4", "records", "lower", None, None)
+_BILLS = Goal("4", "s", "lower", None, None)
 
 _CONNECTORS = 12
 _SCALE = 57.5
@@ -111,13 +111,14 @@ def _drain(rig: Rig, plan: LinkPlan) -> list[dict[str, Any]]:
     observer.ask(do="connect", **rig.broker())
     week = rig.folder / "week.db"
     backlog.make_telemetry(week, _DRAIN_CONNECTORS, plan.records)
-    rates, costs, lives, before_bills = [], [], [], []
+    rates, costs, lives, bills, overtook = [], [], [], [], []
     for number in numbers:
         seen = _drain_once(rig, observer, number, week, plan)
         rates.append(plan.records / seen["seconds"])
         costs.append(seen["edge_us"])
         lives.append(percentile(seen["live_ms"], 99) if seen["live_ms"] else 0.0)
-        before_bills.append(float(seen["acked_before_bills"]))
+        bills.append(max(0.0, seen["bills_after_s"]))
+        overtook.append(float(seen["acked_before_bills"]))
     stored = hq.rows()
     wanted = plan.records * plan.runs
     if stored < wanted:
@@ -132,8 +133,9 @@ def _drain(rig: Rig, plan: LinkPlan) -> list[dict[str, Any]]:
         figure(_LIVE, "age of live updates at a watcher during the drain, p99", lives),
         figure(
             _BILLS,
-            "telemetry records acknowledged before the last of 200 waiting bills",
-            before_bills,
+            "from the first telemetry batch sent to the last of 200 waiting bills acknowledged",
+            bills,
+            records_acknowledged_before=percentile(overtook, 50),
         ),
     ]
 

@@ -28,11 +28,12 @@ STATION = StationPlan()
 STATION_QUICK = StationPlan(
     runs=3,
     warm_s=0.5,
-    paced_s=1.5,
-    blast_frames=60_000,
+    paced_s=1.2,
+    blast_frames=40_000,
     memory_agents=3,
-    memory_s=3.0,
+    memory_s=2.0,
     alarms=100,
+    alarms_per_s=100.0,
     logins=500,
 )
 STATION_TINY = StationPlan(
@@ -75,5 +76,5 @@ class LinkPlan:
 
 
 LINK = LinkPlan(runs=5)
-LINK_QUICK = LinkPlan(runs=3, minutes=5, records=40_000)
+LINK_QUICK = LinkPlan(runs=3, minutes=3, records=40_000, settle_s=2.0)
 LINK_TINY = LinkPlan(runs=1, minutes=2, records=2_000, settle_s=2.0)
