@@ -242,8 +242,8 @@ async def _kill_workers(rig: Rig, level: Level, tally: Tally) -> None:
     random = rig.random("H6")
     for _ in range(level.worker):
         await asyncio.sleep(random.uniform(*_ALIVE_S))
-        worker = random.choice(rig.stage.workers)
         for _ in range(_AIM_TRIES):
+            worker = random.choice(rig.stage.workers)
             await freeze(worker)
             if await _stalled_transactions(rig):
                 tally.counters["hit_open_database_transaction"] += 1
