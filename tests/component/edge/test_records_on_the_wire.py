@@ -1,0 +1,103 @@
+"""0x3B and 0x40 over real TCP: nothing is confirmed that is not on the disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from edge.devices.chargers.ykc import messages
+from edge.devices.chargers.ykc.fields import Cp56Time
+from edge.journal.store import Store
+from shared.clock import SystemClock
+from tests.component.edge.agent_support import running, write_config
+from tests.component.gateway_support import NUMBER, TX, ZONE, Charger, frame, realtime, record
+
+TX2 = TX[:-1] + "2"
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Cleared, it keeps every commit waiting."""
+    works, apply = threading.Event(), Store.apply
+    works.set()
+
+    def slowly(store: Store, *rest: Any) -> Any:
+        works.wait(30)  # a test that fails must not hang
+        return apply(store, *rest)
+
+    monkeypatch.setattr(Store, "apply", slowly)
+    yield works
+    works.set()
+
+
+async def test_a_record_is_confirmed_after_its_commit(
+    tmp_path: Path, disk: threading.Event
+) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        charger.send(realtime(tx=TX, state=3))
+        disk.clear()
+        charger.send(frame(record(), b"\x77\x01"), messages.Heartbeat(NUMBER, 1, 0))
+        await charger.expect(messages.HeartbeatAnswer)
+        assert not any(item.kind == messages.RecordConfirm.KIND for item in charger._inbox)
+        disk.set()
+        confirmed = await charger.expect(messages.RecordConfirm)
+        assert (confirmed.transaction_no, confirmed.result) == (TX, 0)
+        assert charger.last.sequence == b"\x77\x01"
+
+
+async def test_a_replaced_link_confirms_only_what_came_on_it(
+    tmp_path: Path, disk: threading.Event
+) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as old:
+        await old.log_in()
+        disk.clear()
+        old.send(record(), messages.Heartbeat(NUMBER, 1, 0))
+        await old.expect(messages.HeartbeatAnswer)
+        async with Charger(station.port) as new:
+            await new.log_in()
+            await old.closed()
+            new.send(frame(record(tx=TX2), b"\x55\x00"))
+            new.send(messages.Heartbeat(NUMBER, 1, 0))
+            await new.expect(messages.HeartbeatAnswer)
+            disk.set()
+            confirmed = await new.expect(messages.RecordConfirm)
+            assert (confirmed.transaction_no, new.last.sequence) == (TX2, b"\x55\x00")
+            new.send(frame(record(), b"\x56\x00"))  # again, since nobody confirmed it
+            again = await new.expect(messages.RecordConfirm)
+            assert (again.transaction_no, new.last.sequence) == (TX, b"\x56\x00")
+        lines = await station.export()
+        assert len(lines) == 2
+
+
+async def test_a_stop_is_on_the_wire_while_the_disk_hangs(
+    tmp_path: Path, disk: threading.Event
+) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        disk.clear()
+        charger.send(messages.Heartbeat(NUMBER, 1, 0))  # what comes before it may be stored
+        charger.send(realtime(tx=TX, state=3, battery_temp_max_raw=50 + 56))
+        stop = await charger.expect(messages.RemoteStop)
+        assert (stop.charge_point_no, stop.connector_no) == (NUMBER, 1)
+        disk.set()
+
+
+async def test_a_number_of_zeros_is_matched_by_its_connector(tmp_path: Path) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        charger.send(messages.Heartbeat(NUMBER, 1, 0))
+        await charger.expect(messages.HeartbeatAnswer)
+        charger.send(realtime(tx=TX, state=3, energy_dwh=10_000))
+        charger.send(realtime(state=2, plugged_in=1))
+        now = Cp56Time.from_utc(SystemClock().now(), ZONE)
+        charger.send(structs.replace(record(tx="0" * 32), started_at=now, ended_at=now))
+        confirmed = await charger.expect(messages.RecordConfirm)
+        assert confirmed.transaction_no == "0" * 32
+        (line,) = await station.export()
+        assert f'"transaction_no": "{TX}"' in line
