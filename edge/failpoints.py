@@ -1,14 +1,15 @@
 """Named places where a crash test has the agent die or fail. Dead code outside tests.
 
-`VW_FAILPOINT=NAME:ACTION[:N]` arms one of them, and only with `VW_ENV=test`: at its N-th hit
-(the first by default) the process ends at once (`exit`) or the storage fails (`error`).
+`VW_FAILPOINT=NAME:ACTION[:N[:ABOUT]]` arms one of them, and only with `VW_ENV=test`: at its N-th
+hit (the first by default) the process ends at once (`exit`) or the storage fails (`error`). With
+ABOUT only hits count that are about that, for example the lane `bill`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from shared.errors import ConfigError
 
@@ -32,12 +33,14 @@ class Failpoints:
 
     def __init__(self, armed: str = "") -> None:
         name, _, rest = armed.partition(":")
-        action, _, count = rest.partition(":")
+        action, _, rest = rest.partition(":")
+        count, _, about = rest.partition(":")
         if armed and (name not in FAILPOINTS or action not in _ACTIONS):
-            raise ConfigError(f"VW_FAILPOINT={armed}: expected NAME:exit|error[:N]")
+            raise ConfigError(f"VW_FAILPOINT={armed}: expected NAME:exit|error[:N[:ABOUT]]")
         self._name = name
         self._action = action
         self._hits_left = int(count or 1)
+        self._about = about
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Failpoints:
@@ -46,9 +49,9 @@ class Failpoints:
             return cls()
         return cls(environment.get("VW_FAILPOINT", ""))
 
-    def hit(self, name: str) -> None:
+    def hit(self, name: str, about: Collection[str] = ()) -> None:
         """Do what is armed for this place. Raises OSError for `error`."""
-        if name != self._name:
+        if name != self._name or (self._about and self._about not in about):
             return
         self._hits_left -= 1
         if self._hits_left != 0:

@@ -162,6 +162,14 @@ def test_failpoints_work_in_tests_only() -> None:
         Failpoints.from_environment({"VW_ENV": "test", "VW_FAILPOINT": "nowhere:exit"})
 
 
+def test_a_failpoint_may_wait_for_what_it_is_about() -> None:
+    failpoints = Failpoints("journal.before_commit:error:2:bill")
+    for about in ((), (Lane.STATE,), (Lane.BILL, Lane.STATE), (Lane.ALARM,)):
+        failpoints.hit("journal.before_commit", about)
+    with pytest.raises(OSError, match="failpoint"):
+        failpoints.hit("journal.before_commit", {Lane.BILL: None})
+
+
 @pytest.mark.parametrize("name", ["before_commit", "after_commit_before_done"])
 async def test_failed_commit_is_told_and_written_later_exactly_once(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
