@@ -16,7 +16,7 @@ from edge.settings import load
 from ops.sim.book import Book
 from ops.sim.charge_point import ChargePoint, ChargePointSpec
 from ops.sim.timing import FAST
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock, from_ms
 from shared.contracts import commands as c
 from shared.contracts.envelope import CommandEnvelope
 from shared.contracts.events import Token
@@ -75,11 +75,13 @@ class Running:
     async def allow(self, card: str = CARD) -> None:
         """Have HQ publish a list with one card."""
         entry = c.AccessEntry(token=Token(TokenKind.CARD, card), limit_fen=500_000)
+        await self.command(c.PublishAccessList(version=1, entries=(entry,)))
+
+    async def command(self, command: c.AnyCommand) -> None:
+        """Play HQ."""
+        now = from_ms(self.agent.station.now().wall_ms)
         envelope = CommandEnvelope(
-            station_no="S1",
-            command_id=uuid4(),
-            issued_at=SystemClock().now(),
-            command=c.PublishAccessList(version=1, entries=(entry,)),
+            station_no="S1", command_id=uuid4(), issued_at=now, command=command
         )
         self.agent.station.on_command(envelope)
         await self.agent.journal.commit([])  # it is carried out once its id is stored
@@ -106,7 +108,7 @@ async def running(config: Path) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def charge_point(
-    port: int, folder: Path, number: str = NUMBER, seed: int = 7
+    port: int, folder: Path, number: str = NUMBER, seed: int = 7, clock: Clock | None = None
 ) -> AsyncIterator[ChargePoint]:
     book = Book(folder / f"{number}.jsonl")
     try:
@@ -115,7 +117,7 @@ async def charge_point(
             book=book,
             host="127.0.0.1",
             port=port,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             timing=FAST,
             seed=seed,
         ) as point:

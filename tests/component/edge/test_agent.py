@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +17,8 @@ from edge.app import Agent
 from edge.local_api import ask
 from edge.settings import load
 from ops.sim.car import Car
+from shared.clock import ScaledClock, SystemClock
+from shared.contracts import commands as c
 from shared.errors import ConfigError
 from tests.component.edge.agent_support import (
     CARD,
@@ -57,6 +60,62 @@ async def test_a_day_is_replayed_to_the_same_export(tmp_path: Path) -> None:
         assert fields["ended_by"] == "record"
         assert fields["energy_dwh"] == fields["record_energy_dwh"] > 0
         assert fields["energy_fee_nano"] > 0
+    frames = str(tmp_path / "data" / "frames")
+    replayed = await asyncio.to_thread(vw, "replay", frames, "--config", str(config))
+    assert replayed.returncode == 0, replayed.stderr
+    assert replayed.stdout.splitlines() == exported
+
+
+@pytest.mark.parametrize("scale", [1, 60])
+async def test_an_awkward_day_is_replayed_to_the_same_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int
+) -> None:
+    monkeypatch.setenv("VW_ENV", "test")
+    start_ms = SystemClock().now_ms()
+    clock = ScaledClock(start_ms, start_ms, scale)
+    scaled = f"[clock]\nreal_start_ms = {start_ms}\nstart_ms = {start_ms}\nscale = {scale}\n"
+    config = write_config(tmp_path, more=scaled)
+    async with running(config) as station:
+        await station.allow()
+        async with charge_point(station.port, tmp_path, clock=clock) as point:
+            await point.wait_for("ready")
+
+            async def charge(connector_no: int, seed: int) -> str:
+                mark = point.mark()
+                point.plug_in(connector_no, Car.seeded(seed, soc=0.3))
+                point.swipe_card(connector_no, CARD)
+                charging = await point.wait_for("charging", since=mark, connector_no=connector_no)
+                await asyncio.sleep(0.7)
+                return charging.transaction_no
+
+            async def finish(connector_no: int, number: str) -> None:
+                point.unplug(connector_no)
+                await point.wait_for("confirmed", transaction_no=number)
+
+            first = await charge(1, 1)
+            point.drop_link()
+            mark = point.mark()
+            await point.wait_for("ready", since=mark)
+            await finish(1, first)
+            point.resend_record(first)
+            mark = point.mark()
+            point.resend_record(first, add_energy_dwh=777)
+            await point.wait_for("confirmed", since=mark)
+            for fault, value in (("repeat", 1), ("add_energy_dwh", 500), ("clock_1970", True)):
+                point.set_fault(fault, value)
+                await finish(2, await charge(2, 3))
+            order = c.StartTransaction(
+                order_id=uuid4(), charge_point_no=NUMBER, connector_no=1, limit_dwh=1
+            )
+            point.plug_in(1, Car.seeded(9, soc=0.3))
+            mark = point.mark()
+            await station.command(order)
+            remote = await point.wait_for("confirmed", since=mark)  # the limit ended it
+        exported = await station.export()
+    kinds = [json.loads(line)["disputes"] for line in exported]
+    assert len(exported) == 5
+    assert sum(kinds) == 1
+    assert remote.transaction_no in {json.loads(line)["transaction_no"] for line in exported}
     frames = str(tmp_path / "data" / "frames")
     replayed = await asyncio.to_thread(vw, "replay", frames, "--config", str(config))
     assert replayed.returncode == 0, replayed.stderr
