@@ -24,7 +24,7 @@ from ops.sim.control import ControlClient
 _ALIVE_S = (0.0, 2.0)
 _BROKER_DOWN_S = (0.0, 1.0)
 _READY_LIMIT_S = 5.0
-_AIM_TRIES = 150
+_AIM_LIMIT_S = 5.0
 _AIM_STEP_S = (0.002, 0.03)
 _RECORD_LIMIT_S = 20.0
 _FAILPOINT_LIMIT_S = 30.0
@@ -128,7 +128,8 @@ async def _one_record(station: StationProcesses, charge_point_no: str, since: in
 async def _at_half_written_batch(station: StationProcesses, random: Random) -> look.Look | None:
     """Freeze the agent inside a transaction of its journal; None if that fails."""
     database, pid = station.folder / look.JOURNAL, station.agent.process.pid
-    for _ in range(_AIM_TRIES):
+    deadline_s = time.monotonic() + _AIM_LIMIT_S
+    while time.monotonic() < deadline_s:
         await asyncio.sleep(random.uniform(*_AIM_STEP_S))
         await freeze(station.agent)
         if look.is_writing(database, pid):
@@ -241,11 +242,14 @@ async def _kill_workers(rig: Rig, level: Level, tally: Tally) -> None:
     random = rig.random("H6")
     for _ in range(level.worker):
         await asyncio.sleep(random.uniform(*_ALIVE_S))
-        for _ in range(_AIM_TRIES):
+        deadline_s = time.monotonic() + _AIM_LIMIT_S
+        while True:
             worker = random.choice(rig.stage.workers)
             await freeze(worker)
             if await _stalled_transactions(rig):
                 tally.counters["hit_open_database_transaction"] += 1
+                break
+            if time.monotonic() > deadline_s:
                 break
             worker.thaw()
             await asyncio.sleep(random.uniform(*_AIM_STEP_S))
