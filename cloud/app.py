@@ -30,6 +30,8 @@ from cloud.identity.tokens import Tokens
 from cloud.settings import Settings
 from cloud.slices import ROUTERS
 from cloud.stations.edge_config import PublicBroker
+from cloud.web import pages
+from cloud.web.headers import harden
 from shared.clock import Clock
 from shared.errors import ConfigError
 
@@ -44,6 +46,9 @@ PUBLIC = frozenset(
         "/readyz",
         "/metrics",
         "/version",
+        "/login",
+        "/logout",
+        "/static",
     }
 )
 """Paths without a permission, on purpose. Everything else names one, or the app does not start."""
@@ -74,6 +79,7 @@ def create_app(parts: WebParts) -> FastAPI:
     )
     _fill_state(app, parts)
     install_error_handlers(app)
+    pages.install(app, secret=parts.token_secret)
     app.middleware("http")(_observe)
     app.include_router(health_router)
     for router in ROUTERS:
@@ -117,7 +123,7 @@ async def _observe(
     metrics.REQUESTS.labels(path, request.method, response.status_code).inc()
     metrics.REQUEST_SECONDS.labels(path).observe(time.perf_counter() - started_s)
     response.headers["X-Request-ID"] = request.state.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    harden(request, response)
     if link := link_next(request):
         response.headers["Link"] = link
     return response

@@ -11,10 +11,13 @@ from cloud.access import handlers as access_handlers
 from cloud.access import routes as access_routes
 from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import routes as alarms_routes
+from cloud.console import pages as console_pages
+from cloud.identity import pages as identity_pages
 from cloud.identity import routes as identity_routes
 from cloud.ingest.handlers import Handlers
 from cloud.live import routes as live_routes
 from cloud.orders import handlers as orders_handlers
+from cloud.orders import pages as orders_pages
 from cloud.orders import routes as orders_routes
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import routes as stations_routes
@@ -29,6 +32,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     orders_routes.router,
     live_routes.router,
     alarms_routes.router,
+    identity_pages.router,
+    orders_pages.router,
+    console_pages.router,
 )
 
 HANDLER_TABLES: tuple[Handlers, ...] = (

@@ -47,11 +47,14 @@ class Requires:
         """Return who is calling. Raises UnauthorizedError or ForbiddenError."""
         authenticate: Authenticate = request.app.state.authenticate
         staff = await authenticate(request)
+        request.state.staff = staff
         if staff.role not in self.roles:
             raise ForbiddenError(
-                f"this needs one of the roles {', '.join(sorted(self.roles))}", role=staff.role
+                f"this needs one of the roles {', '.join(sorted(self.roles))}",
+                role=staff.role,
+                permission=self.permission,
+                roles=sorted(self.roles),
             )
-        request.state.staff = staff
         return staff
 
 

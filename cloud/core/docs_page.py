@@ -6,15 +6,6 @@ import json
 from html import escape
 from typing import Any
 
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;
-color:#1b1f24;background:#fff}h2{margin-top:2rem;border-bottom:1px solid #d0d7de}
-details{border:1px solid #d0d7de;border-radius:6px;margin:.4rem 0;padding:.4rem .8rem}
-summary{cursor:pointer}code,pre{font:14px/1.4 ui-monospace,monospace}
-pre{background:#f6f8fa;padding:.6rem;overflow:auto;border-radius:6px}
-.m{display:inline-block;min-width:4.5rem;font-weight:600}
-@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}pre{background:#161b22}}
-"""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -34,7 +25,8 @@ def operations_page(description: dict[str, Any]) -> str:
     shapes = "".join(_shape(name, schema) for name, schema in sorted(schemas.items()))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+        f'<meta name="viewport" content="width=device-width">'
+        f'<link rel="stylesheet" href="/static/docs.css">'
         f"<h1>{title}</h1><p>Machine-readable: "
         '<a href="/api/v1/openapi.json">/api/v1/openapi.json</a>. Log in with '
         "<code>POST /api/v1/auth/token</code> and send <code>Authorization: Bearer …</code>."

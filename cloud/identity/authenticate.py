@@ -1,4 +1,8 @@
-"""Who is calling: a bearer token, an API key as bearer, or `X-API-Key`."""
+"""Who is calling: a bearer token, an API key as bearer, `X-API-Key`, or a page's session cookie.
+
+A browser sends its cookie with whatever any page asks for, so alone it lets nobody but read: what
+changes something also needs `X-CSRF-Token`, which only our own pages know.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from cloud.core.errors import UnauthorizedError
 from cloud.core.security import Staff
 from cloud.identity import service
 from cloud.identity.tokens import Tokens
+from cloud.web.forms import HEADER, SAFE_METHODS, SESSION, form_tokens
 from shared.clock import Clock
 
 
@@ -29,9 +34,18 @@ def authenticator(
             async with sessions() as session:
                 return await service.staff_of_key(session, key, clock.now())
         if scheme.lower() != "bearer" or not value:
-            raise UnauthorizedError("log in first")
+            value = _session_token(request)
         claims = tokens.read(value)
         async with sessions() as session:
             return await service.staff_of_token(session, claims)
 
     return authenticate
+
+
+def _session_token(request: Request) -> str:
+    token = request.cookies.get(SESSION, "")
+    if not token:
+        raise UnauthorizedError("log in first")
+    if request.method not in SAFE_METHODS:
+        form_tokens(request).check(request, request.headers.get(HEADER, ""))
+    return token

@@ -11,7 +11,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlmodel import col, select
 
-from cloud.core.audit import AuditEntry, add_entry
+from cloud.core.audit import AuditEntry
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import (
@@ -22,11 +22,11 @@ from cloud.core.errors import (
     error_responses,
 )
 from cloud.core.pagination import Page, PageDep, newest_first
-from cloud.core.security import Role, Staff
+from cloud.core.security import Role
 from cloud.identity import service
-from cloud.identity.limits import LoginLimit
+from cloud.identity.logging_in import token_for
 from cloud.identity.models import ApiKey, StaffUser
-from cloud.identity.tokens import Claims, Tokens
+from cloud.identity.tokens import Tokens
 
 router = APIRouter(prefix="/api/v1", tags=["identity"])
 
@@ -125,23 +125,11 @@ async def log_in(
     clock: ClockDep,
 ) -> TokenAnswer:
     """Change name and password for a bearer token."""
-    limit: LoginLimit = request.app.state.login_limit
     tokens: Tokens = request.app.state.tokens
-    address = request.client.host if request.client else ""
-    await limit.check(form.username, address)
-    now = clock.now()
-    try:
-        user = await service.log_in(
-            session, username=form.username, password=form.password, now=now
-        )
-    except UnauthorizedError:
-        await limit.count_wrong(form.username, address)
-        raise
-    add_entry(session, request, Staff(user.id, user.operator_id, user.username, user.role))
-    return TokenAnswer(
-        access_token=tokens.issue(Claims(user.id, user.token_epoch), now),
-        expires_in=int(tokens.lifetime.total_seconds()),
+    token = await token_for(
+        request, session, username=form.username, password=form.password, now=clock.now()
     )
+    return TokenAnswer(access_token=token, expires_in=int(tokens.lifetime.total_seconds()))
 
 
 @router.get("/auth/me", operation_id="auth_me")

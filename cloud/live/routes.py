@@ -1,4 +1,7 @@
-"""What is going on now, once or as a stream of server-sent events."""
+"""What is going on now, once or as a stream of server-sent events.
+
+One stream carries any number of stations: browsers allow six connections to one server.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import StringConstraints
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.responses import Response
@@ -19,17 +22,22 @@ from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import Reader, RedisDep
 from cloud.core.errors import NotFoundError, UnavailableError, error_responses
 from cloud.core.json import FastJson
-from cloud.live.store import latest_key, live_key, stream_key
+from cloud.live.reading import read_values
+from cloud.live.store import stream_key
 from cloud.stations import lookup
 from shared.clock import Clock
 from shared.contracts.commands import Watch
 
 router = APIRouter(prefix="/api/v1/live", tags=["live"])
 
-HEARTBEAT_S = 15
+HEARTBEAT_S = 5
+STREAM_S = 300
+"""After so long a stream ends and is opened anew, so that whoever was locked out sees no more."""
+STATIONS_MAX = 50
+StationNo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 LEASE_S = 60
 VIEWERS_MAX = 500
-_STREAM_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
+_STREAM_ID = r"^[0-9]{1,19}-[0-9]{1,19}(,[0-9]{1,19}-[0-9]{1,19}){0,49}$"
 
 
 @router.get(
@@ -45,7 +53,7 @@ async def read_live(
     `values_at_ms` says how old values are. Without Redis they are missing, nothing else.
     """
     station = await lookup.station_by_no(session, staff.operator_id, station_no)
-    values = await _read_values(redis, station_no)
+    values = (await read_values(redis, [station_no]))[station_no]
     connectors = [
         {
             **values.get(f"{row.charge_point_no}:{row.connector_no}", {}),
@@ -70,19 +78,22 @@ async def read_live(
 async def stream_live(
     request: Request,
     staff: Reader,
-    station: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{1,32}$")],
+    station: Annotated[list[StationNo], Query(min_length=1, max_length=STATIONS_MAX)],
     last_event_id: Annotated[str | None, Header(pattern=_STREAM_ID)] = None,
 ) -> StreamingResponse:
-    """Send updates of a station as they come; a comment every 15 s keeps the line open.
+    """Send updates of one or more stations as they come, and a `beat` while there are none.
 
-    After a break, `Last-Event-ID` gives what was missed, as far as the ring of 256 reaches.
+    After a break, `Last-Event-ID` gives what was missed, as far as the ring of 256 reaches. A
+    stream ends after five minutes; open it again.
     """
     sessions: Sessions = request.app.state.sessions
     async with sessions() as session:
-        found = await lookup.station_by_no(session, staff.operator_id, station)
+        stations = {
+            no: (await lookup.station_by_no(session, staff.operator_id, no)).id for no in station
+        }
     if request.app.state.viewers >= VIEWERS_MAX:
         raise UnavailableError("too many viewers", retry_after_s=10)
-    events = _events(request, found.id, station, last_event_id)
+    events = _events(request, stations, last_event_id)
     return StreamingResponse(
         events,
         media_type="text/event-stream",
@@ -91,30 +102,42 @@ async def stream_live(
 
 
 async def _events(
-    request: Request, station_id: UUID, station_no: str, last_id: str | None
+    request: Request, stations: dict[str, UUID], last_id: str | None
 ) -> AsyncIterator[bytes]:
     state = request.app.state
     redis: Redis = state.stream_redis
+    clock: Clock = state.clock
+    ends_s = clock.monotonic_s() + STREAM_S
     state.viewers += 1
     try:
         yield b": open\nretry: 2000\n\n"
-        position = last_id or await _newest_id(redis, station_no)
-        while True:
-            await _renew_watch(redis, state.sessions, state.clock, station_id, station_no)
-            found: Any = await redis.xread(
-                {stream_key(station_no): position}, block=HEARTBEAT_S * 1000, count=64
-            )
+        positions = await _positions(redis, list(stations), last_id)
+        while clock.monotonic_s() < ends_s:
+            for station_no, station_id in stations.items():
+                await _renew_watch(redis, state.sessions, clock, station_id, station_no)
+            # The client's own types want wider dicts than they use.
+            wanted: dict[Any, Any] = positions
+            found: Any = await redis.xread(wanted, block=HEARTBEAT_S * 1000, count=64)
             if not found:
-                yield b": beat\n\n"
-            for _, entries in found:
+                yield b"event: beat\ndata: {}\n\n"
+            for key, entries in found:
                 for entry_id, fields in entries:
-                    position = entry_id.decode()
-                    yield b"id: %b\nevent: live\ndata: %b\n\n" % (entry_id, fields[b"d"])
+                    positions[key.decode()] = entry_id.decode()
+                    event_id = ",".join(positions.values()).encode()
+                    yield b"id: %b\nevent: live\ndata: %b\n\n" % (event_id, fields[b"d"])
     except RedisError:
         # The browser connects again by itself, with the last id it saw.
         yield b": redis is away\n\n"
     finally:
         state.viewers -= 1
+
+
+async def _positions(redis: Redis, station_nos: list[str], last_id: str | None) -> dict[str, str]:
+    """Return from where to read each ring; an id of another set of stations does not count."""
+    seen = (last_id or "").split(",")
+    if len(seen) != len(station_nos) or not last_id:
+        seen = [await _newest_id(redis, station_no) for station_no in station_nos]
+    return dict(zip(map(stream_key, station_nos), seen, strict=True))
 
 
 async def _newest_id(redis: Redis, station_no: str) -> str:
@@ -137,20 +160,3 @@ async def _renew_watch(
                 now=now,
                 replace_kind=True,
             )
-
-
-async def _read_values(redis: Redis, station_no: str) -> dict[str, dict[str, Any]]:
-    try:
-        latest: Any = await redis.hgetall(latest_key(station_no))
-        live: Any = await redis.hgetall(live_key(station_no))
-    except (RedisError, OSError):
-        return {}
-    values: dict[str, dict[str, Any]] = {}
-    for source in (latest, live):
-        for name, data in source.items():
-            read = orjson.loads(data)
-            read["values_at_ms"] = read.pop("at_ms")
-            known = values.get(name.decode(), {"values_at_ms": 0})
-            older, newer = sorted((known, read), key=lambda each: int(each["values_at_ms"]))
-            values[name.decode()] = {**older, **newer}
-    return values

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import and_, col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.billing.models import Bill
 from cloud.orders.models import Order, Review
 from cloud.orders.rules import OrderState
 from cloud.stations import lookup
+from shared.clock import to_ms
 from shared.energy import format_kwh
 from shared.money import format_yuan
 
 EXPORT_MAX = 50_000
 """Rows of one export; a longer one is cut by narrowing the filter."""
+_LONGEST = timedelta(days=7)
+"""No order is open for longer before it ends."""
 EXPORT_COLUMNS = (
     "order_id",
     "station_no",
@@ -192,3 +195,49 @@ async def _last_bills(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[
         select(Bill).where(col(Bill.order_id).in_(order_ids)).order_by(col(Bill.version))
     )
     return {bill.order_id: bill for bill in rows}
+
+
+class DayTotals(Struct, frozen=True):
+    """What ended on a day."""
+
+    orders: int
+    energy_dwh: int
+    payable_fen: int
+
+
+async def ended_since(
+    session: AsyncSession, operator_id: UUID, since: Mapping[UUID, datetime]
+) -> DayTotals:
+    """Sum the orders that ended at each station at or after an instant of its own."""
+    if not since:
+        return DayTotals(0, 0, 0)
+    by_instant: dict[datetime, list[UUID]] = {}
+    for station_id, instant in since.items():
+        by_instant.setdefault(instant, []).append(station_id)
+    # Ids begin with HQ's time: the key itself keeps the sum from reading years of orders.
+    oldest = UUID(int=to_ms(min(by_instant) - _LONGEST) << 80)
+    row = (
+        await session.execute(
+            select(
+                func.count(),
+                func.coalesce(func.sum(Order.energy_dwh), 0),
+                func.coalesce(func.sum(Order.payable_fen), 0),
+            ).where(
+                Order.operator_id == operator_id,
+                Order.id >= oldest,
+                or_(
+                    *(
+                        and_(col(Order.station_id).in_(ids), col(Order.ended_at) >= instant)
+                        for instant, ids in by_instant.items()
+                    )
+                ),
+            )
+        )
+    ).one()
+    return DayTotals(int(row[0]), int(row[1]), int(row[2]))
+
+
+async def newest(session: AsyncSession, operator_id: UUID, *, limit: int) -> Sequence[Order]:
+    """Return an operator's newest orders."""
+    statement = select(Order).where(Order.operator_id == operator_id)
+    return (await session.scalars(statement.order_by(col(Order.id).desc()).limit(limit))).all()

@@ -123,6 +123,18 @@ async def find_version(
     return found if found is not None and found.station_id == station_id else None
 
 
+async def current_versions(
+    session: AsyncSession, *, operator_id: UUID, now: datetime
+) -> dict[UUID, int]:
+    """Return the number of the version that holds at each station of an operator."""
+    rows = await session.execute(
+        select(Version.station_id, func.max(Version.version))
+        .where(Version.operator_id == operator_id, Version.valid_from <= now)
+        .group_by(col(Version.station_id))
+    )
+    return {station_id: int(version) for station_id, version in rows}
+
+
 def tariff_of(version: Version) -> Tariff:
     """Return what a version charges."""
     return msgspec.convert(version.tariff, Tariff)

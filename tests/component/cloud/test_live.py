@@ -12,13 +12,21 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.worker import Worker
+from ops.embedded import EmbeddedServers
 from shared.contracts.commands import Watch
 from shared.contracts.live import LiveConnector, LiveUpdate, encode_live
 from shared.contracts.topics import Lane, up
 from shared.contracts.words import ConnectorStatus
-from tests.component.cloud.conftest import LogIn, TestStation, meter
+from tests.component.cloud.conftest import (
+    LogIn,
+    TestStation,
+    make_station,
+    meter,
+    open_station,
+)
 from tests.component.cloud.test_ingest import adopted
 
 NUMBER = "55031412782305"
@@ -92,11 +100,45 @@ async def test_looking_asks_the_station_for_values_and_a_break_misses_nothing(
 
 
 async def next_update(lines: AsyncIterator[str]) -> tuple[str, dict[str, list[dict[str, int]]]]:
-    event_id = ""
+    event_id = kind = ""
     async with asyncio.timeout(8):
         async for line in lines:
+            if line.startswith("event: "):
+                kind = line[7:]
             if line.startswith("id: "):
                 event_id = line[4:]
-            if line.startswith("data: "):
+            if line.startswith("data: ") and kind == "live":
                 return event_id, json.loads(line[6:])
     raise AssertionError("the stream ended")
+
+
+async def test_one_stream_carries_several_stations_and_goes_on_in_each(
+    worker: Worker,
+    servers: EmbeddedServers,
+    sessions: Sessions,
+    link: TestStation,
+    address: str,
+    log_in: LogIn,
+) -> None:
+    viewer = await log_in(Role.VIEWER)
+    second = await make_station(sessions, "S-second")
+    url = f"{address}/api/v1/live/stream?station={link.station_no}&station={second.station_no}"
+    async with (
+        open_station(servers, second.station_no) as other,
+        httpx.AsyncClient(headers=viewer, timeout=10) as browser,
+    ):
+        async with browser.stream("GET", url) as stream:
+            lines = stream.aiter_lines()
+            async with asyncio.timeout(5):
+                await asyncio.gather(link.commands.get(), other.commands.get())
+            await send_live(link, 1)
+            await next_update(lines)
+            await send_live(other, 2)
+            last_id, seen = await next_update(lines)
+        assert seen["station_no"] == second.station_no
+        await send_live(other, 4)
+        await send_live(link, 3)
+        async with browser.stream("GET", url, headers={"Last-Event-ID": last_id}) as stream:
+            lines = stream.aiter_lines()
+            missed = [(await next_update(lines))[1] for _ in range(2)]
+        assert {update["connectors"][0]["power_w"] for update in missed} == {3, 4}

@@ -1,0 +1,38 @@
+"""Name and password, the same way for programs and for pages: limited, then on record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cloud.core.audit import add_entry
+from cloud.core.errors import UnauthorizedError
+from cloud.core.security import Staff
+from cloud.identity import service
+from cloud.identity.limits import LoginLimit
+from cloud.identity.tokens import Claims, Tokens
+
+
+async def token_for(
+    request: Request, session: AsyncSession, *, username: str, password: str, now: datetime
+) -> str:
+    """Return a token for whoever this is.
+
+    Raises:
+        UnauthorizedError: Name or password is wrong, or the person is locked.
+        TooManyError: Too many wrong ones lately.
+        UnavailableError: Redis, which counts them, does not answer.
+    """
+    limit: LoginLimit = request.app.state.login_limit
+    tokens: Tokens = request.app.state.tokens
+    address = request.client.host if request.client else ""
+    await limit.check(username, address)
+    try:
+        user = await service.log_in(session, username=username, password=password, now=now)
+    except UnauthorizedError:
+        await limit.count_wrong(username, address)
+        raise
+    add_entry(session, request, Staff(user.id, user.operator_id, user.username, user.role))
+    return tokens.issue(Claims(user.id, user.token_epoch), now)

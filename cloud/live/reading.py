@@ -1,0 +1,44 @@
+"""Reading the latest values of connectors back from Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from cloud.live.store import latest_key, live_key
+
+Values = dict[str, Any]
+
+
+async def read_values(redis: Redis, station_nos: Sequence[str]) -> dict[str, dict[str, Values]]:
+    """Return the latest values per station and `CHARGE_POINT:CONNECTOR`; none without Redis.
+
+    Those of the live lane and of telemetry are laid over each other, the newer on top;
+    `values_at_ms` says how old they are.
+    """
+    try:
+        async with redis.pipeline(transaction=False) as pipe:
+            for station_no in station_nos:
+                pipe.hgetall(latest_key(station_no))
+                pipe.hgetall(live_key(station_no))
+            answers: list[Any] = await pipe.execute()
+    except (RedisError, OSError):
+        return {station_no: {} for station_no in station_nos}
+    pairs = zip(answers[::2], answers[1::2], strict=True)
+    return {no: _laid_over(*pair) for no, pair in zip(station_nos, pairs, strict=True)}
+
+
+def _laid_over(*sources: dict[bytes, bytes]) -> dict[str, Values]:
+    values: dict[str, Values] = {}
+    for source in sources:
+        for name, data in source.items():
+            read = orjson.loads(data)
+            read["values_at_ms"] = read.pop("at_ms")
+            known = values.get(name.decode(), {"values_at_ms": 0})
+            older, newer = sorted((known, read), key=lambda each: int(each["values_at_ms"]))
+            values[name.decode()] = {**older, **newer}
+    return values

@@ -1,0 +1,1 @@
+"""The shell of HQ's pages: layout, languages, forms, headers, error pages. Knows no slice."""
