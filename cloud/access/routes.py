@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
+from starlette.responses import Response
 
-from cloud.access import service
+from cloud.access import service, transfer
+from cloud.access.csv_file import BYTES_MAX, InvalidFileError, read_tokens
 from cloud.access.models import AccessToken
-from cloud.access.schemas import TokenChange, TokenCreate, TokenRead
+from cloud.access.schemas import ImportDone, TokenChange, TokenCreate, TokenRead
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import error_responses
@@ -21,6 +23,11 @@ from shared.contracts.events import Token
 from shared.contracts.words import TokenKind
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["access"])
+
+_EXAMPLE = (
+    "kind,value,frozen,limit_fen,expires_at,holder,logical_card_no,password_md5,station_nos\n"
+    "card,D14B0A54F1C2E3A4,false,50000,2027-12-31T16:00:00Z,张三,5500000012345678,,1001 1002\n"
+)
 
 
 @router.get("", operation_id="tokens_list")
@@ -70,6 +77,42 @@ async def create_token(
     return await idempotency.once(session, staff, TokenRead, create, now=now)
 
 
+@router.get("/export", operation_id="tokens_export", response_class=Response)
+async def export_tokens(session: SessionDep, staff: Admin) -> Response:
+    """Return all tokens as CSV, for spreadsheets and for `import`; passwords are left out."""
+    return Response(
+        await transfer.export_tokens(session, operator_id=staff.operator_id),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="tokens.csv"'},
+    )
+
+
+@router.post(
+    "/import",
+    operation_id="tokens_import",
+    responses=error_responses(InvalidFileError),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/csv": {"example": _EXAMPLE, "schema": {"type": "string"}}},
+        }
+    },
+)
+async def import_tokens(
+    request: Request, session: SessionDep, staff: Admin, clock: ClockDep
+) -> ImportDone:
+    """Make and change tokens from CSV, all or none; stations get one new list.
+
+    An empty cell leaves an existing token's value as it is. What is wrong is answered by line and
+    column. Sent again it changes nothing more.
+    """
+    rows = read_tokens(await _read_limited(request))
+    made, changed = await transfer.import_tokens(
+        session, operator_id=staff.operator_id, rows=rows, now=clock.now()
+    )
+    return ImportDone(created=made, changed=changed)
+
+
 @router.patch(
     "/{token_id}",
     operation_id="tokens_change",
@@ -94,6 +137,16 @@ async def change_token(
         **changes,
     )
     return await _read(session, token)
+
+
+async def _read_limited(request: Request) -> bytes:
+    """Return the body, as far as a file may go; the reader refuses one byte more."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > BYTES_MAX:
+            break
+    return bytes(data)
 
 
 async def _read(session: AsyncSession, token: AccessToken) -> TokenRead:

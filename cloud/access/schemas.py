@@ -64,3 +64,10 @@ class TokenRead(BaseModel):
             exposure_fen=exposure_fen,
             **token.model_dump(exclude={"password_md5"}),
         )
+
+
+class ImportDone(BaseModel):
+    """What became of a file."""
+
+    created: int
+    changed: int

@@ -23,6 +23,9 @@ from shared.contracts.events import Token
 from shared.contracts.words import TokenKind
 from shared.ids import uuid7
 
+PART_MAX = 1_000
+"""Tokens in one command, which must stay below the 256 kB of an envelope."""
+
 
 class TokenNotFoundError(NotFoundError):
     """No such token."""
@@ -224,16 +227,20 @@ async def publish_lists(session: AsyncSession, *, operator_id: UUID, now: dateti
 async def send_list(
     session: AsyncSession, *, operator_id: UUID, station_id: UUID, version: int, now: datetime
 ) -> None:
-    """Send a station its list; one that still waits is superseded."""
+    """Send a station its list, in parts; one that still waits is superseded."""
     entries = await _entries(session, operator_id=operator_id, station_id=station_id)
-    await enqueue_command(
-        session,
-        station_id,
-        PublishAccessList(version=version, entries=entries),
-        expires_at=None,
-        now=now,
-        replace_kind=True,
-    )
+    parts = [entries[at : at + PART_MAX] for at in range(0, len(entries), PART_MAX)] or [()]
+    for part_no, part in enumerate(parts, start=1):
+        await enqueue_command(
+            session,
+            station_id,
+            PublishAccessList(
+                version=version, entries=part, part_no=part_no, part_count=len(parts)
+            ),
+            expires_at=None,
+            now=now,
+            replace_kind=part_no == 1,
+        )
 
 
 async def _entries(

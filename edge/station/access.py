@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import msgspec
 from msgspec import Struct
 
-from edge.journal import Change, Put
-from edge.station.stored import decode_one
+from edge.journal import Change, Delete, Put
+from edge.station.stored import decode_all, decode_one
 from shared.clock import from_ms
 from shared.contracts.commands import AccessEntry, PublishAccessList
 from shared.contracts.events import Token
@@ -14,6 +16,8 @@ from shared.contracts.words import RefusalReason, TokenKind
 
 KIND = "access"
 _KEY = "list"
+_PART = "part:"
+PARTS_MAX = 1_000
 
 
 class Caps(Struct, frozen=True):
@@ -24,7 +28,10 @@ class Caps(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """May this token charge? `ask_hq` means that only HQ can say."""
+    """May this token charge? `ask_hq` means that only HQ can say.
+
+    `limit_fen` 0 with `accepted` means without limit.
+    """
 
     accepted: bool
     reason: RefusalReason = RefusalReason.NONE
@@ -39,6 +46,8 @@ class AccessList:
     def __init__(self, stored: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND`."""
         self._take(decode_one(stored, _KEY, PublishAccessList))
+        blobs = {key: blob for key, blob in stored.items() if key.startswith(_PART)}
+        self._parts = {part.part_no: part for part in decode_all(blobs, PublishAccessList).values()}
 
     def _take(self, published: PublishAccessList | None) -> None:
         self._source = published
@@ -46,14 +55,37 @@ class AccessList:
         entries = published.entries if published else ()
         self._entries = {_key(entry.token): entry for entry in entries}
 
-    def put(self, published: PublishAccessList) -> Change:
-        """Replace the list."""
-        self._take(published)
-        return Put(KIND, _KEY, msgspec.msgpack.encode(published))
+    def put(self, published: PublishAccessList) -> list[Change]:
+        """Replace the list, or keep a part of one until all parts are there.
+
+        Raises:
+            ValueError: No such part can be.
+        """
+        if not 1 <= published.part_no <= published.part_count <= PARTS_MAX:
+            raise ValueError(f"part {published.part_no} of {published.part_count}")
+        same = (published.version, published.part_count)
+        others = [p for p in self._parts.values() if (p.version, p.part_count) != same]
+        if any(other.version > published.version for other in others):
+            return []  # a later list is on its way, in parts
+        changes = self._drop_parts() if others else []
+        self._parts[published.part_no] = published
+        if len(self._parts) < published.part_count:
+            return [*changes, _stored_part(published)]
+        entries = chain.from_iterable(self._parts[no].entries for no in sorted(self._parts))
+        whole = PublishAccessList(version=published.version, entries=tuple(entries))
+        changes += self._drop_parts()
+        self._take(whole)
+        return [*changes, _stored(whole)]
 
     def everything(self) -> list[Change]:
         """Return the stored form of the list."""
-        return [] if self._source is None else [self.put(self._source)]
+        whole = [] if self._source is None else [_stored(self._source)]
+        return [*whole, *map(_stored_part, self._parts.values())]
+
+    def _drop_parts(self) -> list[Change]:
+        dropped: list[Change] = [Delete(KIND, f"{_PART}{no}") for no in self._parts]
+        self._parts.clear()
+        return dropped
 
     def find(self, token: Token) -> AccessEntry | None:
         """Return the entry of a token, None when it is not on the list."""
@@ -91,14 +123,15 @@ class AccessList:
             return Decision(False, RefusalReason.TOKEN_FROZEN)
         if entry.expires_at is not None and entry.expires_at <= from_ms(now_ms):
             return Decision(False, RefusalReason.NOT_ALLOWED_HERE)
-        left_fen = entry.limit_fen - entry.exposure_fen - spent_fen
+        rooms_fen = []
+        if entry.limit_fen:
+            rooms_fen.append(entry.limit_fen - entry.exposure_fen - spent_fen)
         if not online:
-            left_fen = min(
-                left_fen, caps.token_fen - spent_fen, caps.station_fen - station_spent_fen
-            )
-        if left_fen <= 0:
+            rooms_fen += [caps.token_fen - spent_fen, caps.station_fen - station_spent_fen]
+        left_fen = min(rooms_fen, default=None)
+        if left_fen is not None and left_fen <= 0:
             return Decision(False, RefusalReason.LIMIT_REACHED)
-        return Decision(True, limit_fen=left_fen, logical_card_no=entry.logical_card_no)
+        return Decision(True, limit_fen=left_fen or 0, logical_card_no=entry.logical_card_no)
 
 
 def unknown_reason(token: Token) -> RefusalReason:
@@ -110,3 +143,11 @@ def unknown_reason(token: Token) -> RefusalReason:
 
 def _key(token: Token) -> tuple[TokenKind, str]:
     return token.kind, token.value.upper()
+
+
+def _stored(published: PublishAccessList) -> Change:
+    return Put(KIND, _KEY, msgspec.msgpack.encode(published))
+
+
+def _stored_part(part: PublishAccessList) -> Change:
+    return Put(KIND, f"{_PART}{part.part_no}", msgspec.msgpack.encode(part))

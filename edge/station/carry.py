@@ -179,7 +179,10 @@ class Carrier:
             case c.PublishAccessList():
                 if command.version < station.access.version:
                     raise CommandRejectedError("older_version")
-                effects.changes.append(station.access.put(command))
+                try:
+                    effects.changes += station.access.put(command)
+                except ValueError as error:
+                    raise CommandRejectedError(str(error)) from error
             case c.PublishRegistry():
                 if command.version < station.registry.version:
                     raise CommandRejectedError("older_version")

@@ -79,7 +79,10 @@ class PublishTariff(Command, frozen=True, kw_only=True):
 
 
 class AccessEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One token that may charge. `password_md5` is the 16-digit form that charge points send."""
+    """One token that may charge. `password_md5` is the 16-digit form that charge points send.
+
+    `limit_fen` 0 means without limit.
+    """
 
     token: Token
     frozen: bool = False
@@ -91,10 +94,15 @@ class AccessEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PublishAccessList(Command, frozen=True, kw_only=True):
-    """The whole allow-list for offline hours."""
+    """The whole allow-list for offline hours, or part `part_no` (from 1) of `part_count` of it.
+
+    Parts of one version may come in any order; the list holds once all are there.
+    """
 
     version: int
     entries: tuple[AccessEntry, ...]
+    part_no: int = 1
+    part_count: int = 1
 
 
 class ChargePointConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):

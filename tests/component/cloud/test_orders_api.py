@@ -9,15 +9,20 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+from sqlmodel import col, select
 
+from cloud.core.commands import CommandRow
 from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.ingest.handlers import Ingested
 from cloud.stations.models import Station
 from cloud.stations.service import register_charge_point
-from shared.contracts.commands import ChargePointConfig
-from shared.contracts.events import AlarmRaised, Event
-from shared.contracts.words import Severity
+from edge.journal import Put
+from edge.station.access import AccessList
+from shared.contracts.commands import ChargePointConfig, PublishAccessList
+from shared.contracts.envelope import PACKED_MAX, decode_command
+from shared.contracts.events import AlarmRaised, Event, Token
+from shared.contracts.words import Severity, TokenKind
 from tests.component.cloud.slices import world as w
 
 TARIFF = {
@@ -51,6 +56,12 @@ class Hq:
         headers = {} if key is None else {"Idempotency-Key": key or str(uuid4())}
         return await self._client.post(
             f"/api/v1/{path}", json=body, headers=self._headers | headers
+        )
+
+    async def upload(self, path: str, text: str) -> httpx.Response:
+        headers = self._headers | {"Content-Type": "text/csv"}
+        return await self._client.post(
+            f"/api/v1/{path}", content=text.encode(), headers=headers, timeout=30
         )
 
     async def deliver(self, *events: Event) -> None:
@@ -236,3 +247,57 @@ async def test_lists_link_to_their_next_part_and_details_have_tags(hq: Hq) -> No
     assert again.headers["etag"] == tag
     other = await hq.get(place, **{"If-None-Match": '"else"'})
     assert (other.status_code, other.content) == (200, first.content)
+
+
+async def test_tokens_come_and_go_as_a_file(hq: Hq) -> None:
+    number = hq.station.station_no
+    head = "kind,value,limit_fen,holder,password_md5,station_nos\n"
+    cards = [f"card,{index:016X},,,," for index in range(10_000)]
+    refused = await hq.upload("tokens/import", head + "card,1,,,,NOWHERE\naccount,a,x,,,\n")
+    assert refused.status_code == 400
+    assert [(e["line"], e["column"]) for e in refused.json()["errors"]] == [
+        (2, "value"),
+        (3, "limit_fen"),
+    ]
+    nowhere = await hq.upload("tokens/import", head + "account,a,,,,NOWHERE\n")
+    assert nowhere.json()["errors"] == [
+        {"line": 2, "column": "station_nos", "message": "there is no station NOWHERE"}
+    ]
+    last = f"account,fleet-1,500,张三,0123456789abcdef,{number}"
+    body = head + "\n".join([*cards, last]) + "\n"
+    assert (await hq.upload("tokens/import", body)).json() == {"created": 10_001, "changed": 0}
+    again = head + "account,fleet-1,600,,,\n"
+    assert (await hq.upload("tokens/import", again)).json() == {"created": 0, "changed": 1}
+    [token] = (await hq.get("tokens?kind=account")).json()["items"]
+    assert (token["limit_fen"], token["holder"]) == (600, "张三")
+    assert token["has_password"]
+    assert token["station_ids"] == [str(hq.station.id)]
+    exported = await hq.get("tokens/export")
+    assert exported.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "0123456789abcdef" not in exported.text
+    assert f"account,fleet-1,false,600,,张三,,{number},0" in exported.text.splitlines()
+    assert (await hq.upload("tokens/import", exported.text)).json()["created"] == 0
+
+    # Each part fits into an envelope, and the station has the whole list once all are there.
+    listed = AccessList({})
+    async with hq.sessions() as session:
+        rows = (await session.scalars(select(CommandRow).order_by(col(CommandRow.id)))).all()
+        waiting = [r for r in rows if r.kind == "PublishAccessList" and r.settled_at is None]
+    assert len(waiting) == 11
+    stored: dict[str, bytes] = {}
+    for row in reversed(waiting):
+        envelope = row.envelope()
+        assert len(envelope) < PACKED_MAX
+        command = decode_command(envelope).command
+        assert isinstance(command, PublishAccessList)
+        assert listed.version == 0
+        for change in listed.put(command):
+            if isinstance(change, Put):
+                stored[change.key] = change.blob
+            else:
+                stored.pop(change.key, None)
+        listed = AccessList(stored)  # as after a crash between any two parts
+    assert listed.version == 3
+    assert list(stored) == ["list"]
+    assert listed.find(Token(TokenKind.ACCOUNT, "fleet-1")) is not None
+    assert all(listed.find(Token(TokenKind.CARD, f"{n:016X}")) for n in range(10_000))

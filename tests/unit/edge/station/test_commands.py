@@ -14,7 +14,7 @@ from edge.station import desk
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
-from shared.contracts.words import ConnectorStatus, Outcome
+from shared.contracts.words import ConnectorStatus, Outcome, TokenKind
 from shared.tariff import Period, PeriodPrice, Tariff, TariffVersion
 from tests.fakes.station_site import CP, CP2, TARIFF, VERSION, Site
 
@@ -63,6 +63,8 @@ async def test_a_start_that_comes_late_never_runs(site: Site) -> None:
         (c.RebootChargePoint(charge_point_no="1" * 14), "unknown_charge_point"),
         (c.EmergencyStop(charge_point_no="1" * 14), "unknown_charge_point"),
         (c.PublishAccessList(version=0, entries=()), "older_version"),
+        (c.PublishAccessList(version=9, entries=(), part_no=3, part_count=2), "part 3 of 2"),
+        (c.PublishAccessList(version=9, entries=(), part_no=0, part_count=2), "part 0 of 2"),
     ],
 )
 async def test_commands_that_cannot_be(site: Site, command: c.AnyCommand, reason: str) -> None:
@@ -317,3 +319,28 @@ async def test_who_knocks_without_end_fills_no_memory(site: Site) -> None:
     site.clock.advance(601)
     site.bus.publish(r.LoginRequested(site.at(), "8" * 14, 1, "10.0.0.8", 1, True, "1.6", "x"))
     assert "8" * 14 in site.station.registry.waiting
+
+
+def part(version: int, part_no: int, part_count: int, *values: str) -> c.PublishAccessList:
+    entries = tuple(c.AccessEntry(token=e.Token(TokenKind.ACCOUNT, value)) for value in values)
+    return c.PublishAccessList(
+        version=version, entries=entries, part_no=part_no, part_count=part_count
+    )
+
+
+async def test_a_list_in_parts_holds_once_all_are_there(site: Site) -> None:
+    before = site.station.access.version
+    await site.command(part(7, 1, 2, "never-whole"))
+    for command in (part(8, 3, 3, "c"), part(8, 1, 3, "a"), part(8, 3, 3, "c")):
+        assert outcomes(await site.command(command)) == [(Outcome.DONE, "")]
+        await site.restart()
+        assert site.station.access.version == before
+    # What a station has of a later list is not given up for an earlier one.
+    assert outcomes(await site.command(part(7, 2, 2, "late"))) == [(Outcome.DONE, "")]
+    await site.command(part(8, 2, 3, "b"))
+    for _ in range(2):
+        assert site.station.access.version == 8
+        found = [site.station.access.find(e.Token(TokenKind.ACCOUNT, v)) for v in "abc"]
+        assert all(found)
+        assert site.station.access.find(e.Token(TokenKind.ACCOUNT, "never-whole")) is None
+        await site.restart()

@@ -11,6 +11,7 @@ import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.station.starts import NO_LIMIT_FEN
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
@@ -47,6 +48,18 @@ async def test_a_listed_token_starts_with_what_is_left_of_its_limit(site: Site) 
     assert len(found.transaction_no) == 32
     assert found.transaction_no.isdigit()
     assert found.transaction_no.startswith(f"{CP}01261122")
+
+
+async def test_a_limit_of_zero_is_none(site: Site) -> None:
+    site.hq_up = True
+    await site.command(entry(limit_fen=0, exposure_fen=20_000))
+    found = await answer(site)
+    assert (found.accepted, found.balance_fen) == (True, NO_LIMIT_FEN)
+
+
+async def test_without_hq_nobody_is_without_limit(site: Site) -> None:
+    await site.command(entry(limit_fen=0))
+    assert (await answer(site)).balance_fen == 30_000  # the cap of trust
 
 
 async def test_no_start_is_answered_before_it_is_durable(site: Site) -> None:
