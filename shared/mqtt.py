@@ -81,8 +81,16 @@ class BrokerClient(Client):
         # aiomqtt leaves a socket open, and read, when a log-in was not answered or an error ended
         # it; and the reason of a loss is for whoever was listening, which may be nobody.
         self._client._sock_close()
-        if self._disconnected.done() and not self._disconnected.cancelled():
-            self._disconnected.exception()
+        for outcome in (self._connected, self._disconnected):
+            if outcome.done() and not outcome.cancelled():
+                outcome.exception()
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        # aiomqtt takes no notice before the log-in is answered, and waits for its time-out.
+        if self._connected.done():
+            super()._on_disconnect(*arguments)
+        else:
+            self._connected.set_exception(MqttError("the connection ended during the log-in"))
 
     async def _misc_loop(self) -> None:
         # In place of aiomqtt's own, which looks once a second and trusts paho's two keep-alives.
