@@ -107,6 +107,9 @@ class Agent:
         if settings.hq is not None:
             self.link = self._make_link(settings.hq, clock, fast=fast)
             self.station.watch_lease = self.link.watch
+        self.station.sync_evidence = self._sync_frames
+        self._unsynced: list[Callable[[], None]] = []
+        self._syncing: asyncio.Task[None] | None = None
         self.journal.on_trouble(self.station.on_journal_trouble)
         self.telemetry.on_dropped(self.station.on_telemetry_dropped)
         self.local_api = LocalApi(data_dir / "agent.sock", handlers(self.station, self._health))
@@ -177,6 +180,8 @@ class Agent:
         self.station.perform(self.station.book.flush())
         await self.telemetry.flushed()
         await self.telemetry.close()
+        if self._syncing is not None:
+            await self._syncing
         await asyncio.to_thread(self.frame_log.close)
         await self.journal.close()
         os.close(self._lock)
@@ -201,6 +206,25 @@ class Agent:
             await asyncio.sleep(_SECOND_S)
             with _survived("frame log"):
                 await asyncio.to_thread(self.frame_log.flush)
+
+    def _sync_frames(self, done: Callable[[], None]) -> None:
+        """Call back when the frames so far are written; whoever comes meanwhile shares a flush.
+
+        A confirmed record is never sent again, so its second copy must be there before.
+        """
+        self._unsynced.append(done)
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._flush_frames(), name="evidence")
+
+    async def _flush_frames(self) -> None:
+        while self._unsynced:
+            waiting, self._unsynced = self._unsynced, []
+            with _survived("frame log"):
+                await asyncio.to_thread(self.frame_log.flush)
+            for done in waiting:
+                with _survived("confirmation"):
+                    done()
+        self._syncing = None
 
     async def _every_hour(self) -> None:
         while True:

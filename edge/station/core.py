@@ -33,7 +33,7 @@ from edge.station.access import AccessList, Caps
 from edge.station.alarms import AlarmBook
 from edge.station.carry import Carrier
 from edge.station.desk import CommandDesk
-from edge.station.effects import Effects
+from edge.station.effects import Confirm, Effects
 from edge.station.hearing import Hearing
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
@@ -107,11 +107,7 @@ class Station:
         self._tariff_id: UUID | None = None
         self._recovered = journal.recovered
         self.registry = Registry(load(registry.KIND), local_charge_points)
-        damaged = journal.damaged
-        stored_latches = load(latch_book.KIND)
-        self.latches = Latches(stored_latches, trusted=journal.clean)
-        if journal.damaged > damaged:
-            self.latches.distrust()
+        self.latches = _load_latches(journal)
         self.alarms = AlarmBook(load(alarms.KIND))
         self.access = AccessList(load(access.KIND))
         self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
@@ -142,6 +138,8 @@ class Station:
         self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
+        # Calls back when all frames so far are on the disk too, beside the journal.
+        self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
         self._resume(now)
 
     def _make_book(self, now: r.Moment) -> TransactionBook:
@@ -238,8 +236,12 @@ class Station:
     def _committed(self, effects: Effects, *, ok: bool) -> None:
         for wish in effects.wishes_after if ok else effects.wishes_if_failed:
             self._grant(wish)
-        if ok and self._charge_points is not None:
-            for confirm in effects.confirms:
+        if ok and effects.confirms:
+            self.sync_evidence(lambda: self._confirm(effects.confirms))
+
+    def _confirm(self, confirms: list[Confirm]) -> None:
+        if self._charge_points is not None:
+            for confirm in confirms:
                 self._charge_points.confirm(confirm.charge_point_no, confirm.token)
 
     def _grant(self, wish: AnyWish) -> None:
@@ -467,6 +469,14 @@ class Station:
             e.TelemetryDropped(occurred_at=from_ms(now_ms), records=records, total_records=total)
         )
         self.perform(effects)
+
+
+def _load_latches(journal: Journal) -> Latches:
+    damaged = journal.damaged
+    latches = Latches(journal.load(latch_book.KIND), trusted=journal.clean)
+    if journal.damaged > damaged:
+        latches.distrust()
+    return latches
 
 
 def _trip_event(trip: Trip, zero_current_ms: int | None) -> e.SafetyTripped:

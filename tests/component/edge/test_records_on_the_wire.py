@@ -51,6 +51,16 @@ async def test_a_record_is_confirmed_after_its_commit(
         assert charger.last.sequence == b"\x77\x01"
 
 
+async def test_the_second_copy_is_on_the_disk_before_the_confirmation(tmp_path: Path) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        raw = frame(record(), b"\x77\x01")
+        charger.send(raw)
+        await charger.expect(messages.RecordConfirm)
+        copy = (station.data_dir / "frames" / "records.hex").read_text()
+        assert raw.hex() in copy
+
+
 async def test_a_replaced_link_confirms_only_what_came_on_it(
     tmp_path: Path, disk: threading.Event
 ) -> None:
