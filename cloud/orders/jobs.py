@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from cloud.core.db import Sessions
-from cloud.orders.service import fail_unanswered
+from cloud.orders.service import fail_unanswered, release_held
 from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -17,3 +17,11 @@ async def fail_unanswered_orders(sessions: Sessions, clock: Clock) -> None:
         failed = await fail_unanswered(session, now=clock.now())
     if failed:
         logger.info("remote starts without an answer orders=%d", failed)
+
+
+async def release_held_orders(sessions: Sessions, clock: Clock) -> None:
+    """Wait no longer for parallel charges of which a part is never heard of."""
+    async with sessions() as session, session.begin():
+        released = await release_held(session, now=clock.now())
+    if released:
+        logger.warning("parallel charges that never ended orders=%d", released)

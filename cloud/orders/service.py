@@ -15,6 +15,7 @@ from cloud.billing.models import Bill
 from cloud.core.commands import CommandRow, enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
 from cloud.core.security import Staff
+from cloud.orders import groups
 from cloud.orders.facts import lock_orders
 from cloud.orders.models import Decision, Order, Review
 from cloud.orders.rules import OrderState, may_follow
@@ -228,6 +229,16 @@ async def fail_unanswered(session: AsyncSession, *, now: datetime, limit: int = 
         session.add(order)
         await note_exposure(session, order)
     return len(rows)
+
+
+async def release_held(session: AsyncSession, *, now: datetime, limit: int = 200) -> int:
+    """Have orders count as estimated whose parallel charge has not ended in time; how many."""
+    held = await groups.held_too_long(session, now=now, limit=limit)
+    for order in held:
+        move(order, OrderState.ESTIMATED)
+        session.add(order)
+        await note_exposure(session, order)
+    return len(held)
 
 
 async def order_by_id(session: AsyncSession, *, operator_id: UUID, order_id: UUID) -> Order:

@@ -15,7 +15,7 @@ from cloud.billing.models import Bill
 from cloud.billing.rules import Basis, Cause, Rated, rate_order
 from cloud.core.commands import enqueue_command
 from cloud.ingest.handlers import Ingested
-from cloud.orders import facts
+from cloud.orders import facts, groups
 from cloud.orders.models import Order, Review
 from cloud.orders.rules import (
     OPEN,
@@ -62,6 +62,19 @@ async def take_fact(session: AsyncSession, context: Ingested, order: Order, even
     order.updated_at = context.received_at
     session.add(order)
     await note_exposure(session, order)
+    await _settle_group(session, order)
+
+
+async def _settle_group(session: AsyncSession, order: Order) -> None:
+    """Move on those of a parallel charge that waited for this order."""
+    if not order.parallel_no:
+        return
+    await session.flush()
+    members = await groups.members_of(session, order)
+    for member in filter(groups.waits, members):
+        move(member, groups.state_in_group(members))
+        session.add(member)
+        await note_exposure(session, member)
 
 
 def move(order: Order, state: OrderState) -> None:
@@ -150,7 +163,10 @@ def _note_rated(order: Order, known: Known, rated: Rated) -> None:
         order.ended_by = EndKind.CORRECTED if corrected else EndKind.RECORD
     order.start_failure = zero
     order.flags = list(dict.fromkeys([*_own_flags(order), *rated.flags]))
-    move(order, state_after_end(known, rated))
+    state = state_after_end(known, rated)
+    # Whoever charged in parallel is billed with the others: `_settle_group` says when.
+    held = state is OrderState.BILLED and order.parallel_no
+    move(order, OrderState.ENDED if held else state)
 
 
 def _failure_reason(order: Order, known: Known) -> str:
