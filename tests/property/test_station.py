@@ -259,5 +259,5 @@ class StationLife(RuleBasedStateMachine):
 
 TestStationLife = StationLife.TestCase
 TestStationLife.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=15, stateful_step_count=30, deadline=None, derandomize=True
 )
