@@ -16,8 +16,9 @@ from ops.demo.children import Child, DemoError
 from ops.demo.stage import Say, Stage, StationProcesses, open_stage
 from ops.demo.world import World, make_world
 
-# A death of two seconds is to be seconds for the meters too, not minutes.
-_SCALE = 10.0
+# Real time: a death of seconds must not be minutes for the meters. HQ would, rightly, hold a bill
+# for review whose energy it cannot attribute around a half hour.
+_SCALE = 1.0
 _TOKENS_PER_STATION = 14
 _WARM_LIMIT_S = 40.0
 _DRAIN_LIMIT_S = 90.0
