@@ -31,7 +31,7 @@ _OVERHEAD = 200
 """Bytes that one call is counted for beside what it carries."""
 
 OnDone = Callable[[bool], None]
-_encoder = msgpack.Encoder()
+_encoder = msgpack.Encoder(uuid_format="bytes")
 
 
 class Journal:

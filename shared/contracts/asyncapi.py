@@ -51,6 +51,7 @@ def describe() -> dict[str, Any]:
             "description": (
                 "MQTT 5. Payloads are msgpack of the schemas below. The body of an Uplink is zstd "
                 "over msgpack: a list of events, or on the telemetry lane a list of Block. "
+                "A UUID travels as its 16 bytes; as text it is read too. "
                 "Lanes alarm, bill, state and telemetry are QoS 1 and acknowledged on down/ack."
             ),
         },

@@ -2,7 +2,8 @@
 
 An uplink batch is sealed once and never changes; `(station, epoch, lane, seq)` names it for
 ever. `epoch` is new when a station's journal is created, so that a replaced disk is seen and
-not taken for an old one. `key_id`, `signature` and `nonce` are reserved for signed traffic.
+not taken for an old one. UUIDs travel as 16 bytes; as text they are read too. `key_id`,
+`signature` and `nonce` are reserved for signed traffic.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ _uplink_decoder = msgpack.Decoder(Uplink)
 _ack_decoder = msgpack.Decoder(Ack)
 _command_decoder = msgpack.Decoder(CommandEnvelope)
 _status_decoder = msgpack.Decoder(Status)
-_encoder = msgpack.Encoder()
+_encoder = msgpack.Encoder(uuid_format="bytes")
 
 
 class _Zstd(threading.local):
