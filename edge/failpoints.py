@@ -2,7 +2,7 @@
 
 `VW_FAILPOINT=NAME:ACTION[:N[:ABOUT]]` arms one of them, and only with `VW_ENV=test`: at its N-th
 hit (the first by default) the process ends at once (`exit`) or the storage fails (`error`). With
-ABOUT only hits count that are about that, for example new facts of the lane `bill`.
+ABOUT only hits count that are about that, for example state of the kind `closed`.
 """
 
 from __future__ import annotations

@@ -150,8 +150,8 @@ class Writer:
                 recovered = self._ensure_open()
                 assert self._store is not None
                 outcome = self._store.apply(works, self._clock.now_ms())
-                lanes = {lane for work in works for lane, _ in work.events}
-                self._failpoints.hit("journal.after_commit_before_done", lanes)
+                kinds = {change.kind for work in works for change in work.changes}
+                self._failpoints.hit("journal.after_commit_before_done", kinds)
                 self._parked = self._store.parked
                 if reopened:
                     outcome = self._store.snapshot()

@@ -150,7 +150,7 @@ async def _die_before_confirming(rig: Rig, level: Level, tally: Tally) -> None:
     async def hits(station: StationProcesses) -> bool:
         return look.stored_unconfirmed(station) > 0
 
-    aim = _Aim("journal.after_commit_before_done", "bill", "hit_stored_unconfirmed_record", hits)
+    aim = _Aim("journal.after_commit_before_done", "closed", "hit_stored_unconfirmed_record", hits)
     await _die_at(rig, aim, level.failpoints, tally)
 
 

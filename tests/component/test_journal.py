@@ -163,11 +163,11 @@ def test_failpoints_work_in_tests_only() -> None:
 
 
 def test_a_failpoint_may_wait_for_what_it_is_about() -> None:
-    failpoints = Failpoints("journal.before_commit:error:2:bill")
-    for about in ((), (Lane.STATE,), (Lane.BILL, Lane.STATE), (Lane.ALARM,)):
+    failpoints = Failpoints("journal.before_commit:error:2:closed")
+    for about in ((), ("open",), ("closed", "open"), ("alarm",)):
         failpoints.hit("journal.before_commit", about)
     with pytest.raises(OSError, match="failpoint"):
-        failpoints.hit("journal.before_commit", {Lane.BILL: None})
+        failpoints.hit("journal.before_commit", {"closed"})
 
 
 @pytest.mark.parametrize("name", ["before_commit", "after_commit_before_done"])
