@@ -61,7 +61,7 @@ def chaos(
 
     say(f"seed {used_seed}, level {level}, commit {commit()}")
     ok = False
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # end in good order as well
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in good order as well
     try:
         results = asyncio.run(run_cases(chosen, LEVELS[level], folder, used_seed, say))
         ok = len(results) == len(chosen) and all(result.ok for result in results)
