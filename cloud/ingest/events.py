@@ -14,8 +14,8 @@ from cloud.core import metrics
 from cloud.core.after_commit import AfterCommit
 from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Waiting
-from cloud.ingest.handlers import Handler, Ingested
-from cloud.ingest.inbox import claim, park
+from cloud.ingest.handlers import Handler, Ingested, Together
+from cloud.ingest.inbox import Key, claim, key_of, park
 from shared.backoff import delays
 from shared.clock import to_ms
 from shared.contracts.envelope import unpack_events
@@ -70,9 +70,8 @@ class EventWriter:
                     await self._commit(batches)
             except Exception as error:
                 if not is_transient(error):
-                    # A bug that no savepoint caught: the batches stay unacknowledged and come
-                    # again; the other stations' must go on.
                     logger.exception("transaction failed batches=%d", len(batches))
+                    await self._write_apart(batches)
                     return
                 logger.warning("database is away, trying again error=%r", error)
             else:
@@ -80,20 +79,45 @@ class EventWriter:
                 return
             await asyncio.sleep(delay_s)
 
+    async def _write_apart(self, batches: list[Batch]) -> None:
+        """Write one by one what failed together, where no savepoint caught what is wrong.
+
+        Only the culprit stays unacknowledged and comes again.
+        """
+        if len(batches) > 1:
+            for batch in batches:
+                await self._write([batch])
+
     async def _commit(self, batches: list[Batch]) -> None:
         after = AfterCommit()
         async with self._sessions() as session, session.begin():
-            for batch in batches:
-                await self._handle_or_park(session, batch, after)
+            if not await self._handle_together(session, batches, after):
+                for batch in batches:
+                    await self._handle_or_park(session, batch, after)
         await after.run()
+
+    async def _handle_together(
+        self, session: AsyncSession, batches: list[Batch], after: AfterCommit
+    ) -> bool:
+        """Handle all batches under one savepoint; False if one of them cannot be handled."""
+        try:
+            async with session.begin_nested():
+                handled = await self._handle(session, batches)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # Which of them it was shows when each has a savepoint of its own.
+            logger.debug("batches are handled one by one batches=%d", len(batches), exc_info=True)
+            return False
+        self._note(batches, handled, after)
+        return True
 
     async def _handle_or_park(
         self, session: AsyncSession, batch: Batch, after: AfterCommit
     ) -> None:
-        context = context_of(batch)
         try:
             async with session.begin_nested():
-                outcome = await self._handle(session, batch, context)
+                handled = await self._handle(session, [batch])
         except Exception as error:
             if is_transient(error):
                 raise
@@ -107,17 +131,35 @@ class EventWriter:
             )
             context = context_of(batch)
             await self._park(session, batch, context, repr(error))
-            outcome = "parked"
-        after.extend(context.after)
-        metrics.BATCHES.labels(batch.uplink.lane, outcome).inc()
+            after.extend(context.after)
+            metrics.BATCHES.labels(batch.uplink.lane, "parked").inc()
+        else:
+            self._note([batch], handled, after)
 
-    async def _handle(self, session: AsyncSession, batch: Batch, context: Ingested) -> str:
-        if not await claim(await raw_connection(session), [batch]):
-            return "duplicate"
-        for event in unpack_events(batch.uplink.body):
-            await dispatch(self._handlers, session, context, event)
+    async def _handle(self, session: AsyncSession, batches: Sequence[Batch]) -> dict[Key, Ingested]:
+        """Handle those batches that are new; return where the facts of each came from."""
+        fresh = await claim(await raw_connection(session), batches)
+        handled: dict[Key, Ingested] = {}
+        facts: list[tuple[Ingested, Event]] = []
+        for batch in batches:
+            key = key_of(batch)
+            # The same batch may stand twice among them.
+            if key in fresh and key not in handled:
+                context = handled[key] = context_of(batch)
+                facts += ((context, event) for event in unpack_events(batch.uplink.body))
+        await dispatch_all(self._handlers, session, facts)
         await session.flush()
-        return "handled"
+        return handled
+
+    def _note(
+        self, batches: Sequence[Batch], handled: dict[Key, Ingested], after: AfterCommit
+    ) -> None:
+        for batch in batches:
+            context = handled.pop(key_of(batch), None)
+            if context is not None:
+                after.extend(context.after)
+            outcome = "duplicate" if context is None else "handled"
+            metrics.BATCHES.labels(batch.uplink.lane, outcome).inc()
 
     async def _park(
         self, session: AsyncSession, batch: Batch, context: Ingested, error: str
@@ -135,9 +177,27 @@ async def dispatch(
     event: Event,
 ) -> None:
     """Call everybody who cares about a fact, in layer order."""
-    for handler in handlers.get(type(event), ()):
-        await handler(session, context, event)
-    metrics.EVENTS.labels(type(event).__name__).inc()
+    await dispatch_all(handlers, session, [(context, event)])
+
+
+async def dispatch_all(
+    handlers: dict[type[Event], tuple[Handler, ...]],
+    session: AsyncSession,
+    facts: Sequence[tuple[Ingested, Event]],
+) -> None:
+    """Call everybody who cares about some facts: first who takes them together."""
+    together: dict[Together, list[tuple[Ingested, Event]]] = {}
+    for context, event in facts:
+        for handler in handlers.get(type(event), ()):
+            if isinstance(handler, Together):
+                together.setdefault(handler, []).append((context, event))
+    for taker, taken in together.items():
+        await taker.handle(session, taken)
+    for context, event in facts:
+        for handler in handlers.get(type(event), ()):
+            if not isinstance(handler, Together):
+                await handler(session, context, event)
+        metrics.EVENTS.labels(type(event).__name__).inc()
 
 
 async def report_parked(

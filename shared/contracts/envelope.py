@@ -29,6 +29,8 @@ UNPACKED_MAX = 4 * 1024 * 1024
 """Bytes that a body may have once decompressed; more is refused before it is unpacked."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""What every database between here and HQ can hold."""
 T = TypeVar("T")
 
 
@@ -39,9 +41,9 @@ class Uplink(Struct, frozen=True, array_like=True):
     station_no: str
     epoch: UUID
     lane: Lane
-    seq: int
-    sealed_at_ms: int
-    count: int
+    seq: Whole
+    sealed_at_ms: Whole
+    count: Whole
     body: bytes
     key_id: str = ""
     signature: bytes = b""

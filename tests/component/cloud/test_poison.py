@@ -1,0 +1,78 @@
+"""One batch that cannot be handled costs the batches beside it nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from cloud.core.db import Sessions
+from cloud.ingest.batches import Batch, KnownStation, StreamIds
+from cloud.ingest.events import EventWriter
+from cloud.ingest.handlers import merge
+from cloud.settings import Settings
+from cloud.slices import HANDLER_TABLES
+from cloud.stations.models import Station
+from cloud.stations.service import zone_of
+from cloud.worker import Worker
+from shared.contracts.envelope import VERSION, Uplink, pack_events
+from shared.contracts.events import StationStarted
+from shared.contracts.topics import Lane
+from tests.component.cloud.conftest import NOW, TestStation
+
+STARTED = StationStarted(occurred_at=NOW, version="1.2.3", clean=True, boot_id=uuid4())
+
+
+@pytest.mark.parametrize("seq", [2**63, -1])
+async def test_a_number_that_no_column_holds_is_refused_on_receipt(
+    worker: Worker, link: TestStation, database: asyncpg.Connection, seq: int
+) -> None:
+    await link.send_body(Lane.STATE, pack_events([STARTED]), 1, seq=seq)
+    await link.send_body(Lane.TELEMETRY, b"", 1, seq=seq)
+    await link.committed(await link.send(Lane.STATE, STARTED))
+    assert await database.fetchval("SELECT count(*) FROM ingest_inbox") == 1
+
+
+class Committed:
+    """Notes which batches are committed."""
+
+    def __init__(self, wanted: int) -> None:
+        self.batches: list[Batch] = []
+        self._wanted = wanted
+        self.all = asyncio.Event()
+
+    async def __call__(self, batches: Sequence[Batch]) -> None:
+        self.batches += batches
+        if len(self.batches) >= self._wanted:
+            self.all.set()
+
+
+async def batch_of(
+    settings: Settings, station: Station, *, seq: int, body: bytes, lane: Lane = Lane.STATE
+) -> Batch:
+    known = KnownStation(station.operator_id, station.id, station.station_no, zone_of(station))
+    uplink = Uplink(VERSION, station.station_no, uuid4(), lane, seq, 0, 1, body)
+    async with asyncpg.create_pool(settings.database.raw_url, min_size=1, max_size=1) as pool:
+        stream_id = await StreamIds(pool).get(known, uplink.epoch, lane)
+    return Batch(known, uplink, stream_id, NOW)
+
+
+async def test_a_batch_that_breaks_its_transaction_takes_no_other_with_it(
+    settings: Settings, sessions: Sessions, station: Station, database: asyncpg.Connection
+) -> None:
+    body = pack_events([STARTED])
+    bad = await batch_of(settings, station, seq=2**63, body=body)
+    good = [await batch_of(settings, station, seq=seq, body=body) for seq in (1, 2)]
+    committed = Committed(2)
+    writer = EventWriter(sessions=sessions, handlers=merge(*HANDLER_TABLES), committed=committed)
+    for batch in (good[0], bad, good[1]):
+        assert writer.offer(batch)
+    task = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        await committed.all.wait()
+    task.cancel()
+    assert committed.batches == good
+    assert await database.fetchval("SELECT count(*) FROM ingest_inbox") == 2
