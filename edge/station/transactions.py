@@ -19,6 +19,7 @@ from edge.devices.chargers.reports import (
 )
 from edge.devices.chargers.wishes import CloseLink, StopRemotely
 from edge.journal import Change, Delete, Put
+from edge.safety.ladder import ZERO_CURRENT_DA
 from edge.station.closed import KIND as KIND_CLOSED
 from edge.station.closed import ClosedTransactions, left
 from edge.station.effects import Effects
@@ -227,18 +228,23 @@ class TransactionBook:
                 transaction.flag("replayed_samples")
                 self._dirty.add(transaction.transaction_no)
             return None
-        if sample.state is not WireState.CHARGING:
+        flows = sample.current_da >= ZERO_CURRENT_DA
+        if sample.state is WireState.IDLE and not flows:
+            # Only this is an end: whatever else a connector says, it may still be charging.
             running = transaction or self._on_connector.get(connector)
             if running is not None:
                 self._on_idle(running, sample)
             return None
+        charging = flows or sample.state is WireState.CHARGING
         effects: Effects | None = None
         if transaction is None:
-            if not self._may_adopt(sample):
+            if not charging or not self._may_adopt(sample):
                 return None
             transaction, effects = self.adopt(
                 sample.transaction_no, connector, StartMeans.UNKNOWN, sample.at
             )
+        if transaction.stage is not Stage.CHARGING and not charging:
+            return effects
         if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)

@@ -260,6 +260,47 @@ async def test_an_unknown_running_transaction_is_adopted(site: Site) -> None:
     assert (started.transaction_no, started.means) == (NO, StartMeans.UNKNOWN)
 
 
+@pytest.mark.parametrize("state", list(r.WireState))
+async def test_no_state_ends_a_transaction_while_current_flows(
+    site: Site, state: r.WireState
+) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    site.clock.advance(15)
+    site.charging(number, 2500, state=state)
+    assert (running.stage, running.last_dwh) == ("charging", 2500)
+    running.limit_dwh = 3000
+    site.charging(number, 3000, state=state)
+    assert len(site.points.of(w.StopRemotely)) == 1
+    assert not await _may_start(site)
+
+
+@pytest.mark.parametrize("state", [s for s in r.WireState if s is not r.WireState.CHARGING])
+async def test_only_idle_without_current_is_an_end(site: Site, state: r.WireState) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    site.clock.advance(15)
+    site.sample(plugged_in=True, state=state, transaction_no=number, energy_dwh=2050)
+    assert running.stage == ("ended" if state is r.WireState.IDLE else "charging")
+
+
+async def test_a_fault_without_current_starts_nothing(site: Site) -> None:
+    number = await site.start()
+    site.sample(state=r.WireState.FAULT, transaction_no=number)
+    site.sample(state=r.WireState.FAULT, transaction_no=NO, connector_no=2)
+    await site.settle()
+    assert site.told(e.TransactionStarted) == []
+
+
+async def _may_start(site: Site) -> bool:
+    request_no = site.ask()
+    await site.settle()
+    (answer,) = [a for a in site.points.of(w.AnswerStart) if a.request_no == request_no]
+    return answer.accepted
+
+
 async def test_samples_without_a_number_belong_to_what_runs_there(site: Site) -> None:
     number = await site.run()
     site.charging("", 2500)
