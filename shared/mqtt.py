@@ -8,6 +8,7 @@ It reaches into what is private in aiomqtt and paho-mqtt where they offer nothin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from types import TracebackType
@@ -18,6 +19,7 @@ from paho.mqtt.client import MQTT_ERR_SUCCESS
 from paho.mqtt.enums import MQTTErrorCode
 
 _LOOK_EVERY_S = 0.5
+_READ_SIZE = 64 * 1024
 
 
 class BrokerClient(Client):
@@ -29,7 +31,14 @@ class BrokerClient(Client):
     """
 
     def __init__(
-        self, hostname: str, port: int, *, keepalive: int, confirm_at_once: bool, **options: Any
+        self,
+        hostname: str,
+        port: int,
+        *,
+        keepalive: int,
+        confirm_at_once: bool,
+        read_at_once: bool = False,
+        **options: Any,
     ) -> None:
         """Prepare; nothing is sent. Must be made while the event loop runs.
 
@@ -40,6 +49,8 @@ class BrokerClient(Client):
             confirm_at_once: Send TCP's acknowledgements without delay. A broker that leaves
                 Nagle's algorithm on holds each second small message back until then: 44 ms.
                 Costs 40 bytes a message; for paths on which bytes are free.
+            read_at_once: Read all that has come and answer it together. For who gets many
+                messages; others would only find more of them between two of their own.
             options: As aiomqtt's client.
         """
         super().__init__(
@@ -52,9 +63,16 @@ class BrokerClient(Client):
         # Both ways: paho's own 5 s are short for TLS over a slow path.
         self._client.connect_timeout = self.timeout
         self._patience_s = max(keepalive / 2 - 3 * _LOOK_EVERY_S, keepalive / 4)
-        if confirm_at_once and hasattr(socket, "TCP_QUICKACK"):
-            self._read = self._client.loop_read
-            self._client.loop_read = self._read_and_confirm  # type: ignore[method-assign]
+        self._has_come = b""
+        self._used = 0
+        self._may_ask = True
+        self._confirm_at_once = confirm_at_once and hasattr(socket, "TCP_QUICKACK")
+        paho = self._client
+        self._read, paho.loop_read = paho.loop_read, self._read_and_confirm  # type: ignore[method-assign]
+        self._ask_socket, self._write = paho._sock_recv, paho.loop_write
+        if read_at_once:
+            paho._sock_recv = self._take  # type: ignore[method-assign]
+            paho.loop_write = self._write_all  # type: ignore[method-assign]
 
     async def __aenter__(self) -> Self:
         """Connect. Raises MqttError, and leaves nothing open then."""
@@ -81,6 +99,7 @@ class BrokerClient(Client):
         # aiomqtt leaves a socket open, and read, when a log-in was not answered or an error ended
         # it; and the reason of a loss is for whoever was listening, which may be nobody.
         self._client._sock_close()
+        self._has_come, self._used = b"", 0
         for outcome in (self._connected, self._disconnected):
             if outcome.done() and not outcome.cancelled():
                 outcome.exception()
@@ -109,12 +128,53 @@ class BrokerClient(Client):
         return time.monotonic() - paho._ping_t
 
     def _read_and_confirm(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Handle a packet; with `read_at_once` every packet that one call to the kernel gives.
+
+        paho makes three calls a packet and stops after each, so that each answer goes out alone.
+        """
+        self._may_ask = True
         code = self._read(max_packets)
+        while code == MQTT_ERR_SUCCESS and self._used < len(self._has_come):
+            code = self._read(max_packets)
         sock = self._client._sock
-        if isinstance(sock, socket.socket):
+        if self._confirm_at_once and isinstance(sock, socket.socket):
             # Holds until the kernel changes its mind, which is soon: hence after each read.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return code
+
+    def _take(self, bufsize: int) -> bytes:
+        """Return bytes that have come, in place of paho's reading from the socket.
+
+        Raises:
+            BlockingIOError: No more for now; as the socket's own, like its other errors.
+        """
+        if self._used >= len(self._has_come):
+            # Once a turn: a broker that sends faster than we read must not stop all else.
+            if not self._may_ask:
+                raise BlockingIOError
+            self._may_ask = False
+            self._has_come, self._used = b"", 0
+            self._has_come = self._ask_socket(max(bufsize, _READ_SIZE))
+        start = self._used
+        self._used = min(start + bufsize, len(self._has_come))
+        return self._has_come[start : self._used]
+
+    def _write_all(self) -> MQTTErrorCode:
+        """Let what waits leave together: paho makes a call to the kernel for each packet."""
+        sock = self._client._sock
+        if len(self._client._out_packet) < 2 or not isinstance(sock, socket.socket):
+            return self._write()
+        _cork(sock, on=True)
+        try:
+            return self._write()
+        finally:
+            _cork(sock, on=False)
+
+
+def _cork(sock: socket.socket, *, on: bool) -> None:
+    if hasattr(socket, "TCP_CORK"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(on))
 
 
 def _socket_options(keepalive_s: int) -> list[tuple[int, int, int]]:

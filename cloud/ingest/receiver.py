@@ -158,6 +158,7 @@ class Link:
             max_inflight_messages=200,
             queue_type=cast("type[asyncio.Queue[Message]]", lambda **_: self._arrived),
             confirm_at_once=True,
+            read_at_once=True,
             tls_context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
         )
         client.pending_calls_threshold = 10_000
