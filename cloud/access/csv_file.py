@@ -11,9 +11,10 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from cloud.access.models import AccessToken
-from cloud.access.rules import SHAPES, normalise
+from cloud.access.rules import SHAPES
 from cloud.access.schemas import TokenCreate
 from cloud.core.errors import BusinessError
+from shared.tokens import normalise
 
 COLUMNS = (
     "kind",

@@ -43,7 +43,7 @@ async def list_tokens(
     if kind is not None:
         statement = statement.where(AccessToken.kind == kind)
     if value:
-        statement = statement.where(AccessToken.value == value)
+        statement = statement.where(service.has_value(value))
     rows, cursor = await newest_first(session, statement, page, id_column=col(AccessToken.id))
     return Page(items=[await _read(session, row) for row in rows], next_cursor=cursor)
 

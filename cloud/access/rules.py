@@ -27,12 +27,6 @@ class Decision(Struct, frozen=True):
     limit_fen: int = NO_LIMIT
 
 
-def normalise(kind: TokenKind, value: str) -> str:
-    """Return a token's value in the one form in which it is stored and compared."""
-    value = value.strip()
-    return value if kind is TokenKind.ACCOUNT else value.upper()
-
-
 def decide(
     token: AccessToken | None,
     *,

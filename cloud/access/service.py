@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, select
 
 from cloud.access.models import AccessToken, Exposure, ListVersion, Scope
-from cloud.access.rules import SHAPES, Decision, decide, normalise
+from cloud.access.rules import SHAPES, Decision, decide
 from cloud.core.commands import enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
 from cloud.stations import lookup
@@ -22,6 +22,7 @@ from shared.contracts.commands import AccessEntry, PublishAccessList
 from shared.contracts.events import Token
 from shared.contracts.words import TokenKind
 from shared.ids import uuid7
+from shared.tokens import normalise
 
 PART_MAX = 1_000
 """Tokens in one command, which must stay below the 256 kB of an envelope."""
@@ -142,6 +143,17 @@ async def find_token(
         )
     )
     return found
+
+
+def has_value(value: str) -> sa.ColumnElement[bool]:
+    """Return the condition that finds tokens by what somebody typed, of whatever kind."""
+    forms = {kind: normalise(kind, value) for kind in TokenKind}
+    return sa.or_(
+        *(
+            sa.and_(col(AccessToken.kind) == kind, col(AccessToken.value) == form)
+            for kind, form in forms.items()
+        )
+    )
 
 
 async def authorize(

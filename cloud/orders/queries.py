@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -20,8 +21,10 @@ from cloud.orders.models import Order, Review
 from cloud.orders.rules import OrderState
 from cloud.stations import lookup
 from shared.clock import to_ms
+from shared.contracts.words import TokenKind
 from shared.energy import format_kwh
 from shared.money import format_yuan
+from shared.tokens import normalise
 
 EXPORT_MAX = 50_000
 """Rows of one export; a longer one is cut by narrowing the filter."""
@@ -77,14 +80,23 @@ async def filtered(
         col(Order.state): wanted.state,
         col(Order.charge_point_no): wanted.charge_point_no,
         col(Order.connector_no): wanted.connector_no,
-        col(Order.token_value): wanted.token.upper(),
         col(Order.transaction_no): wanted.transaction_no,
         col(Order.parallel_no): wanted.parallel_no,
     }
     for column, value in equal.items():
         if value not in {None, ""}:
             statement = statement.where(column == value)
-    return statement
+    return statement.where(_has_token(wanted.token)) if wanted.token else statement
+
+
+def _has_token(value: str) -> ColumnElement[bool]:
+    forms = {kind: normalise(kind, value) for kind in TokenKind}
+    return or_(
+        *(
+            and_(col(Order.token_kind) == kind, col(Order.token_value) == form)
+            for kind, form in forms.items()
+        )
+    )
 
 
 async def find_order(

@@ -43,6 +43,7 @@ from cloud.orders.schemas import (
 )
 from cloud.stations.lookup import ChargePointNotFoundError, StationNotFoundError
 from shared.contracts.events import Token
+from shared.tokens import normalise
 
 router = APIRouter(prefix="/api/v1/orders", tags=["orders"], route_class=ConditionalRoute)
 
@@ -105,7 +106,10 @@ async def start_order(
 
     async def start() -> StartRead:
         fields = body.model_dump(exclude={"station_no", "token"})
-        token = None if body.token is None else Token(body.token.kind, body.token.value)
+        token = None
+        if body.token is not None:
+            kind = body.token.kind
+            token = Token(kind, normalise(kind, body.token.value))
         order = await service.request_start(
             session,
             staff=staff,

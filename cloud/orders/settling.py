@@ -34,6 +34,7 @@ from shared.contracts.commands import StopTransaction
 from shared.contracts.events import Event, Token, TransactionEnded
 from shared.contracts.words import EndKind
 from shared.ids import uuid7
+from shared.tokens import normalise
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +201,8 @@ def _take_over(order: Order, known: Known) -> None:
     best = [fact for fact in (known.end, known.started, known.authorized) if fact is not None]
     token = next((fact.token for fact in best if fact.token is not None), None)
     if token is not None:
-        order.token_kind, order.token_value = token.kind, facts.plain_text(token.value)
+        order.token_kind = token.kind
+        order.token_value = normalise(token.kind, facts.plain_text(token.value))
     version_ids = (fact.tariff_version_id for fact in best)
     order.tariff_version_id = next(filter(None, version_ids), order.tariff_version_id)
     vins = (fact.vin for fact in (known.end, known.started) if fact is not None)

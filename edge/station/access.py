@@ -13,6 +13,7 @@ from shared.clock import from_ms
 from shared.contracts.commands import AccessEntry, PublishAccessList
 from shared.contracts.events import Token
 from shared.contracts.words import RefusalReason, TokenKind
+from shared.tokens import normalise
 
 KIND = "access"
 _KEY = "list"
@@ -142,7 +143,7 @@ def unknown_reason(token: Token) -> RefusalReason:
 
 
 def _key(token: Token) -> tuple[TokenKind, str]:
-    return token.kind, token.value.upper()
+    return token.kind, normalise(token.kind, token.value)
 
 
 def _stored(published: PublishAccessList) -> Change:

@@ -301,3 +301,25 @@ async def test_tokens_come_and_go_as_a_file(hq: Hq) -> None:
     assert list(stored) == ["list"]
     assert listed.find(Token(TokenKind.ACCOUNT, "fleet-1")) is not None
     assert all(listed.find(Token(TokenKind.CARD, f"{n:016X}")) for n in range(10_000))
+
+
+async def test_accounts_that_differ_in_case_are_two(hq: Hq) -> None:
+    for name in ("abc", "ABC"):
+        made = await hq.post("tokens", {"kind": "account", "value": name})
+        assert made.status_code == 201, made.text
+        found = (await hq.get(f"tokens?value={name}")).json()["items"]
+        assert [token["value"] for token in found] == [name]
+        wish = {
+            "station_no": hq.station.station_no,
+            "charge_point_no": w.CHARGE_POINT_NO,
+            "connector_no": 1,
+            "token": {"kind": "account", "value": name},
+        }
+        await hq.post("orders", wish)
+    for name in ("abc", "ABC"):
+        listed = (await hq.get(f"orders?token={name}")).json()["items"]
+        assert [order["token_value"] for order in listed] == [name]
+    card = await hq.post("tokens", {"kind": "card", "value": w.CARD.value})
+    assert card.status_code == 201
+    found = (await hq.get(f"tokens?value={w.CARD.value.lower()}")).json()["items"]
+    assert [token["value"] for token in found] == [w.CARD.value]

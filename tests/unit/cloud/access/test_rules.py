@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from cloud.access.models import AccessToken
-from cloud.access.rules import SHAPES, decide, normalise
+from cloud.access.rules import SHAPES, decide
 from shared.contracts.words import RefusalReason, TokenKind
+from shared.tokens import normalise
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

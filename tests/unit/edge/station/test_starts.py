@@ -298,3 +298,14 @@ async def test_a_refused_0x33_fails_and_one_without_a_plug_may_come_again(site: 
 def from_order(number: int) -> UUID:
 
     return UUID(int=number)
+
+
+async def test_accounts_that_differ_in_case_are_two(site: Site) -> None:
+    site.hq_up = True
+    entries = tuple(
+        c.AccessEntry(token=e.Token(TokenKind.ACCOUNT, name), limit_fen=limit)
+        for name, limit in (("abc", 10_000), ("ABC", 20_000))
+    )
+    await site.command(c.PublishAccessList(version=2, entries=entries))
+    found = await answer(site, token_kind=TokenKind.ACCOUNT, token="abc")
+    assert found.balance_fen == 10_000
