@@ -16,25 +16,23 @@ from cloud.alarms.queries import open_alarms
 from cloud.core.commands import TIME_SCALE
 from cloud.live.reading import Values, read_values
 from cloud.orders.queries import DayTotals, ended_since, newest
+from cloud.orders.rules import OPEN
 from cloud.stations import lookup
 from cloud.stations.service import zone_of
 from cloud.tariffs import service as tariffs
 from shared.clock import to_ms
 from shared.contracts.words import ConnectorStatus
-from shared.money import divide_half_up
 
 if TYPE_CHECKING:
     from cloud.alarms.models import Alarm
     from cloud.orders.models import Order
-    from cloud.stations.models import Station
+    from cloud.stations.models import Connector, Station
 
 STATIONS_A_PAGE = 20
-ORDERS_SHOWN = 12
+ORDERS_SHOWN = 30
 ALARMS_SHOWN = 20
 STALE_AFTER_S = 45
 """Three times the 15 s in which a charge point reports while it charges."""
-
-_E4_PER_FEN = 100
 
 
 class ConnectorView(Struct, frozen=True, kw_only=True):
@@ -43,6 +41,7 @@ class ConnectorView(Struct, frozen=True, kw_only=True):
     charge_point_no: str
     connector_no: int
     status: str
+    transaction_id: UUID | None = None
     power_w: int | None = None
     energy_dwh: int | None = None
     amount_fen: int | None = None
@@ -76,6 +75,16 @@ class StationView(Struct, frozen=True, kw_only=True):
     connectors: list[ConnectorView]
 
 
+class OrderView(Struct, frozen=True, kw_only=True):
+    """One order; while it runs, energy and amount are what its connector shows."""
+
+    order: Order
+    place: Place
+    energy_dwh: int | None
+    amount_fen: int | None
+    runs: bool
+
+
 class Overview(Struct, frozen=True, kw_only=True):
     """All of the page. Totals are of all stations, `stations` are those of one page."""
 
@@ -87,9 +96,11 @@ class Overview(Struct, frozen=True, kw_only=True):
     today: DayTotals
     stations: list[StationView]
     pages: int
-    orders: list[tuple[Order, Place]]
+    orders: list[OrderView]
     alarms: list[tuple[Alarm, Place]]
     alarm_count: int
+    clock_scale: float
+    """How much faster than real the clock runs; above 1 in a demo only."""
 
 
 async def gather(
@@ -121,11 +132,12 @@ async def gather(
         today=await ended_since(session, operator_id, midnights),
         stations=views[(page - 1) * STATIONS_A_PAGE : page * STATIONS_A_PAGE],
         pages=max(-(-len(views) // STATIONS_A_PAGE), 1),
-        orders=[(order, places[order.station_id]) for order in orders],
+        orders=[order_view(order, places[order.station_id], running) for order in orders],
         alarms=[
             (alarm, places[alarm.station_id] if alarm.station_id else Place()) for alarm in alarms
         ],
         alarm_count=alarm_count,
+        clock_scale=session.info.get(TIME_SCALE, 1.0),
     )
 
 
@@ -143,9 +155,7 @@ async def _station_views(
     connectors: dict[UUID, list[ConnectorView]] = {each.id: [] for each in stations}
     for row in await lookup.connectors_of(session, operator_id):
         view = connector_view(
-            row.charge_point_no,
-            row.connector_no,
-            row.status,
+            row,
             known[row.station_id].get(f"{row.charge_point_no}:{row.connector_no}", {}),
             now_ms=to_ms(now),
             scale=scale,
@@ -163,34 +173,42 @@ async def _station_views(
     ]
 
 
-def connector_view(
-    charge_point_no: str,
-    connector_no: int,
-    status: ConnectorStatus,
-    values: Values,
-    *,
-    now_ms: int,
-    scale: float,
-) -> ConnectorView:
+def order_view(order: Order, place: Place, running: Sequence[ConnectorView]) -> OrderView:
+    """Return an order as the list shows it. Pure."""
+    if order.state not in OPEN:
+        return OrderView(
+            order=order,
+            place=place,
+            energy_dwh=order.energy_dwh,
+            amount_fen=order.payable_fen,
+            runs=False,
+        )
+    here = next(
+        (each for each in running if order.transaction_id == each.transaction_id is not None), None
+    )
+    return OrderView(
+        order=order,
+        place=place,
+        energy_dwh=here.energy_dwh if here else None,
+        amount_fen=here.amount_fen if here else None,
+        runs=True,
+    )
+
+
+def connector_view(row: Connector, values: Values, *, now_ms: int, scale: float) -> ConnectorView:
     """Return a connector with its latest values, of the live lane or of telemetry. Pure.
 
     `scale` is how much faster than real the clock runs, so that ages are real seconds.
     """
-    voltage_dv, current_da = values.get("voltage_dv"), values.get("current_da")
-    amount_fen = values.get("amount_fen")
-    if amount_fen is None and "amount_e4" in values:
-        amount_fen = divide_half_up(values["amount_e4"], _E4_PER_FEN)
-    power_w = None
-    if voltage_dv is not None and current_da is not None:
-        power_w = abs(voltage_dv * current_da) // 100
     age_ms = now_ms - values.get("values_at_ms", now_ms)
     return ConnectorView(
-        charge_point_no=charge_point_no,
-        connector_no=connector_no,
-        status=status,
-        power_w=power_w,
+        charge_point_no=row.charge_point_no,
+        connector_no=row.connector_no,
+        status=row.status,
+        transaction_id=row.transaction_id,
+        power_w=values.get("power_w"),
         energy_dwh=values.get("energy_dwh"),
-        amount_fen=amount_fen,
+        amount_fen=values.get("amount_fen"),
         soc_percent=values.get("soc_percent"),
         battery_temp_max_c=values.get("battery_temp_max_c"),
         remaining_min=values.get("remaining_min"),

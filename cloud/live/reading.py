@@ -10,6 +10,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cloud.live.store import latest_key, live_key
+from shared.money import divide_half_up
+
+_E4_PER_FEN = 100
 
 Values = dict[str, Any]
 
@@ -17,8 +20,8 @@ Values = dict[str, Any]
 async def read_values(redis: Redis, station_nos: Sequence[str]) -> dict[str, dict[str, Values]]:
     """Return the latest values per station and `CHARGE_POINT:CONNECTOR`; none without Redis.
 
-    Those of the live lane and of telemetry are laid over each other, the newer on top;
-    `values_at_ms` says how old they are.
+    Those of the live lane and of telemetry are laid over each other, the newer on top, with the
+    names of the live lane; `values_at_ms` says how old they are.
     """
     try:
         async with redis.pipeline(transaction=False) as pipe:
@@ -36,9 +39,18 @@ def _laid_over(*sources: dict[bytes, bytes]) -> dict[str, Values]:
     values: dict[str, Values] = {}
     for source in sources:
         for name, data in source.items():
-            read = orjson.loads(data)
-            read["values_at_ms"] = read.pop("at_ms")
+            read = _as_live(orjson.loads(data))
             known = values.get(name.decode(), {"values_at_ms": 0})
             older, newer = sorted((known, read), key=lambda each: int(each["values_at_ms"]))
             values[name.decode()] = {**older, **newer}
     return values
+
+
+def _as_live(read: Values) -> Values:
+    """Say what telemetry says in the live lane's words too, so that newer replaces older."""
+    if "amount_e4" in read:
+        read["amount_fen"] = divide_half_up(read["amount_e4"], _E4_PER_FEN)
+    if "power_w" not in read and "voltage_dv" in read and "current_da" in read:
+        read["power_w"] = read["voltage_dv"] * read["current_da"] // 100
+    read["values_at_ms"] = read.pop("at_ms")
+    return read

@@ -10,23 +10,16 @@ from shared.energy import format_kwh
 from shared.money import divide_half_up, format_yuan
 
 NOTHING = "–"
-_DWH_PER_CENT_KWH = 100
 
 
 def kw(power_w: int | None) -> str:
     """Return watts as kW with one decimal."""
-    if power_w is None:
-        return NOTHING
-    tenths = divide_half_up(power_w, 100)
-    return f"{tenths // 10}.{tenths % 10}"
+    return NOTHING if power_w is None else _decimals(divide_half_up(power_w, 100), 1)
 
 
 def kwh(energy_dwh: int | None) -> str:
     """Return 0.1 Wh as kWh with two decimals."""
-    if energy_dwh is None:
-        return NOTHING
-    cents = divide_half_up(energy_dwh, _DWH_PER_CENT_KWH)
-    return f"{cents // 100}.{cents % 100:02d}"
+    return NOTHING if energy_dwh is None else _decimals(divide_half_up(energy_dwh, 100), 2)
 
 
 def exact_kwh(energy_dwh: int | None) -> str:

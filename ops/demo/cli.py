@@ -117,7 +117,8 @@ def _introduce(stage: Stage) -> None:
     url = stage.hq.url
     endpoints = stage.servers.endpoints
     lines = [
-        f"HQ's API        {url}/docs   (log in: {ADMIN} / {stage.password})",
+        f"HQ              {url}/   (log in: {ADMIN} / {stage.password})",
+        f"HQ's API        {url}/docs",
         f"Health, figures {url}/readyz  {url}/metrics",
         f"PostgreSQL      {stage.servers.database_url('voltwarden')}",
         f"Redis, MQTT     {endpoints.redis_url}  {endpoints.mqtt_host}:{endpoints.mqtt_port}",

@@ -1,0 +1,275 @@
+"""HQ's pages in a real browser, on real servers: what a person sees while a car charges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from cloud.core.db import Sessions
+from cloud.core.security import Role
+from cloud.identity.service import create_staff
+from cloud.stations.models import Station
+from cloud.stations.service import ensure_operator, register_charge_point
+from cloud.worker import Worker
+from ops.embedded.processes import free_port
+from shared.contracts.commands import ChargePointConfig, Watch
+from shared.contracts.events import AlarmRaised, ConnectorStatusChanged
+from shared.contracts.live import LiveConnector, LiveUpdate, encode_live
+from shared.contracts.topics import Lane, up
+from shared.contracts.words import ConnectorStatus, Severity
+from tests.component.cloud.conftest import NOW, PASSWORD, TestStation
+from tests.component.cloud.web.browser import CHROMIUM, needs_chromium
+
+pytestmark = needs_chromium
+
+NUMBER = "55031412782305"
+PHONE, WALL = {"width": 390, "height": 844}, {"width": 1920, "height": 1080}
+
+
+@pytest.fixture
+async def hq_url(api: FastAPI) -> AsyncIterator[str]:
+    """The address of HQ, served in this process."""
+    config = uvicorn.Config(api, port=0, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(5):
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = server.force_exit = True
+    await serving
+
+
+@asynccontextmanager
+async def hq_process(config: Path, port: int) -> AsyncIterator[str]:
+    """HQ as a process of its own at a known port, killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ops.cli", "hq", "serve", "--config", str(config)),
+        env={**os.environ, "VW_HQ_WEB__PORT": str(port)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with asyncio.timeout(40), httpx.AsyncClient(base_url=url) as client:
+            while not await _answers(client):
+                assert process.returncode is None, "HQ ended"
+                await asyncio.sleep(0.1)
+        yield url
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/healthz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        # Its own sandbox does not work for root in a container; it only sees our own pages.
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Seen:
+    """What a page said and asked for beside what it shows."""
+
+    complaints: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page, home: str) -> None:
+        page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith(home) else self.foreign.append(request.url)
+            ),
+        )
+
+
+@pytest.fixture
+async def viewer_name(sessions: Sessions, station: Station) -> str:
+    name = f"viewer-{uuid4().hex[:6]}"
+    async with sessions() as session, session.begin():
+        operator = await ensure_operator(session, name="Test", now=NOW)
+        await create_staff(
+            session,
+            operator_id=operator.id,
+            username=name,
+            password=PASSWORD,
+            role=Role.VIEWER,
+            now=NOW,
+        )
+        config = ChargePointConfig(charge_point_no=NUMBER, connector_count=2)
+        await register_charge_point(session, station=station, config=config, now=NOW)
+    return name
+
+
+async def open_overview(page: Page, hq_url: str, name: str) -> None:
+    await page.goto(f"{hq_url}/")
+    await page.fill("#username", name)
+    await page.fill("#password", PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
+
+
+async def send_live(link: TestStation, status: ConnectorStatus, power_w: int) -> None:
+    connector = LiveConnector(
+        NUMBER,
+        1,
+        status,
+        200,
+        transaction_id=UUID(int=1),
+        power_w=power_w,
+        voltage_dv=4000,
+        current_da=power_w * 100 // 4000,
+        energy_dwh=123_456,
+        amount_fen=1507,
+        soc_percent=55,
+        battery_temp_max_c=31,
+        cable_temp_c=40,
+        remaining_min=21,
+    )
+    at_ms = time.time_ns() // 1_000_000
+    update = LiveUpdate(link.station_no, at_ms, False, (connector,))
+    await link.client.publish(up(link.station_no, Lane.LIVE), encode_live(update), qos=0)
+
+
+async def test_a_charge_is_seen_within_two_seconds(
+    browser: Browser, hq_url: str, worker: Worker, link: TestStation, viewer_name: str
+) -> None:
+    seen = Seen()
+    page = await browser.new_page(viewport=WALL, locale="en-GB")
+    seen.watch(page, hq_url)
+    await open_overview(page, hq_url, viewer_name)
+    tile = page.locator(f'[data-connector="{NUMBER}:1"]')
+    await expect(tile).to_contain_text("Unknown")
+    async with asyncio.timeout(5):
+        _, command = await link.commands.get()
+    assert isinstance(command, Watch)  # looking is what makes the station send values
+
+    changed = ConnectorStatusChanged(
+        occurred_at=NOW,
+        charge_point_no=NUMBER,
+        connector_no=1,
+        status=ConnectorStatus.CHARGING,
+        plugged_in=True,
+        faults=0,
+        transaction_id=UUID(int=1),
+    )
+    await link.committed(await link.send(Lane.STATE, changed))
+    await expect(tile).to_contain_text("Charging", timeout=2000)
+    await send_live(link, ConnectorStatus.CHARGING, 60_450)
+    await expect(tile.locator("[data-cell=power]")).to_have_text("60.5", timeout=2000)
+    await expect(tile.locator("[data-cell=energy]")).to_have_text("12.35")
+    await expect(tile.locator("[data-cell=amount]")).to_have_text("¥15.07")
+    # Totals come with the next look at the whole page.
+    await expect(page.locator(".total", has_text="Charging now")).to_contain_text("1", timeout=8000)
+
+    alarm = AlarmRaised(
+        occurred_at=NOW,
+        alarm_id=uuid4(),
+        code="battery_over_temperature",
+        severity=Severity.CRITICAL,
+        object=f"connector:{NUMBER}:1",
+        params={"temperature_c": "61"},
+    )
+    await link.committed(await link.send(Lane.ALARM, alarm))
+    alarms = page.locator("[data-part=alarms]")
+    await expect(alarms).to_contain_text("Battery too hot, 61 °C", timeout=8000)
+    await expect(alarms).to_contain_text("Keep away from the vehicle")
+    assert re.match(r"\([1-9]\d*\) Overview", await page.title())
+    assert seen == Seen()
+
+
+async def test_a_lost_hq_is_said_and_found_again(
+    browser: Browser, hq_config: Path, worker: Worker, link: TestStation, viewer_name: str
+) -> None:
+    port = free_port()
+    page = await browser.new_page(locale="en-GB")
+    badge = page.locator("#link")
+    async with hq_process(hq_config, port) as url:
+        await open_overview(page, url, viewer_name)
+        await expect(badge).to_have_text("● Live")
+    await expect(badge).to_have_text("… Reconnecting", timeout=10_000)
+    await expect(page.locator("#failure")).to_be_hidden()
+    await expect(badge).to_have_text("✕ Stale", timeout=25_000)
+    await expect(page.locator("#failure")).to_contain_text("HQ does not answer")
+    async with hq_process(hq_config, port):
+        await expect(badge).to_have_text("● Live", timeout=20_000)
+        await expect(page.locator("#failure")).to_be_hidden()
+        tile = page.locator(f'[data-connector="{NUMBER}:1"]')
+        await send_live(link, ConnectorStatus.CHARGING, 7_000)
+        await expect(tile.locator("[data-cell=power]")).to_have_text("7.0", timeout=8000)
+
+
+async def test_pages_fit_every_screen_language_and_theme(
+    browser: Browser, hq_url: str, viewer_name: str, station: Station
+) -> None:
+    seen = Seen()
+    context = await browser.new_context(viewport=PHONE, locale="en-GB")
+    page = await context.new_page()
+    seen.watch(page, hq_url)
+    await open_overview(page, hq_url, viewer_name)
+    for size in (PHONE, WALL):
+        await page.set_viewport_size(size)
+        for lang, theme in (("zh", "light"), ("zh", "dark"), ("en", "light"), ("en", "dark")):
+            await page.goto(f"{hq_url}/?lang={lang}&theme={theme}")
+            wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert wide <= 0, f"{wide} px too wide: {size} {lang} {theme}"
+            name = station.name_zh if lang == "zh" else station.name_en
+            await expect(page.locator("h2").first).to_contain_text(name)
+    await page.goto(f"{hq_url}/nowhere")
+    await expect(page.locator("h1")).to_have_text("Not found")
+    seen.complaints = [each for each in seen.complaints if "404" not in each]
+    assert seen == Seen()
+
+
+async def test_the_first_view_needs_no_script_and_the_keyboard_is_enough(
+    browser: Browser, hq_url: str, viewer_name: str, station: Station
+) -> None:
+    context = await browser.new_context(java_script_enabled=False, locale="zh-CN")
+    page = await context.new_page()
+    await page.goto(f"{hq_url}/")
+    await page.keyboard.type(viewer_name)  # the first field has the focus
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h2").first).to_contain_text(station.name_zh)
+    await expect(page.locator("meta[http-equiv=refresh]")).to_have_count(1)
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+    await page.locator("summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="退出登录").press("Enter")
+    await expect(page.locator("h1")).to_have_text("登录")
