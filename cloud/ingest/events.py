@@ -61,7 +61,8 @@ class EventWriter:
             batches = self._waiting.take(records_max=5_000)
             batches.sort(key=lambda batch: _URGENCY[batch.uplink.lane])
             for start in range(0, len(batches), _BATCHES_MAX):
-                await self._write(batches[start : start + _BATCHES_MAX])
+                group = batches[start : start + _BATCHES_MAX]
+                await self._write(sorted(group, key=_lock_order))
 
     async def _write(self, batches: list[Batch]) -> None:
         for delay_s in delays(self._random, first_s=0.1, max_s=5.0):
@@ -223,6 +224,12 @@ async def report_parked(
             raise
         # The batch is parked whether or not its alarm can be raised.
         logger.exception("alarm about a parked batch failed")
+
+
+def _lock_order(batch: Batch) -> tuple[str, int, int, int]:
+    """Handlers lock stations: taken in the same order everywhere, workers never deadlock."""
+    uplink = batch.uplink
+    return batch.station.station_no, _URGENCY[uplink.lane], batch.stream_id, uplink.seq
 
 
 def context_of(batch: Batch) -> Ingested:

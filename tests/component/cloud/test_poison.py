@@ -8,20 +8,21 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.core.db import Sessions
 from cloud.ingest.batches import Batch, KnownStation, StreamIds
 from cloud.ingest.events import EventWriter
-from cloud.ingest.handlers import merge
+from cloud.ingest.handlers import Ingested, merge
 from cloud.settings import Settings
 from cloud.slices import HANDLER_TABLES
 from cloud.stations.models import Station
 from cloud.stations.service import zone_of
 from cloud.worker import Worker
 from shared.contracts.envelope import VERSION, Uplink, pack_events
-from shared.contracts.events import StationStarted
+from shared.contracts.events import Event, StationStarted
 from shared.contracts.topics import Lane
-from tests.component.cloud.conftest import NOW, TestStation
+from tests.component.cloud.conftest import NOW, TestStation, make_station
 
 STARTED = StationStarted(occurred_at=NOW, version="1.2.3", clean=True, boot_id=uuid4())
 
@@ -70,9 +71,40 @@ async def test_a_batch_that_breaks_its_transaction_takes_no_other_with_it(
     writer = EventWriter(sessions=sessions, handlers=merge(*HANDLER_TABLES), committed=committed)
     for batch in (good[0], bad, good[1]):
         assert writer.offer(batch)
+    await run_until(writer, committed)
+    assert committed.batches == good
+    assert await database.fetchval("SELECT count(*) FROM ingest_inbox") == 2
+
+
+async def test_all_workers_take_the_stations_of_a_group_in_one_order(
+    settings: Settings, sessions: Sessions, station: Station
+) -> None:
+    """What comes first differs between workers; locks taken in one order never deadlock."""
+    other = await make_station(sessions, f"{station.station_no}-2")
+    orders = []
+    for first, second in ((station, other), (other, station)):
+        seen: list[str] = []
+        orders.append(seen)
+
+        async def note(
+            session: AsyncSession, context: Ingested, event: Event, seen: list[str] = seen
+        ) -> None:
+            seen.append(context.station_no)
+
+        body = pack_events([STARTED])
+        committed = Committed(2)
+        writer = EventWriter(
+            sessions=sessions, handlers={StationStarted: (note,)}, committed=committed
+        )
+        writer.offer(await batch_of(settings, first, seq=1, body=body, lane=Lane.BILL))
+        writer.offer(await batch_of(settings, second, seq=1, body=body, lane=Lane.STATE))
+        await run_until(writer, committed)
+    assert orders[0] == orders[1]
+
+
+async def run_until(writer: EventWriter, committed: Committed) -> None:
     task = asyncio.create_task(writer.run())
     async with asyncio.timeout(10):
         await committed.all.wait()
     task.cancel()
-    assert committed.batches == good
-    assert await database.fetchval("SELECT count(*) FROM ingest_inbox") == 2
+    await asyncio.wait({task})
