@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -23,13 +24,14 @@ from edge.devices.chargers import timing as charger_timing
 from edge.devices.chargers.gateway import ChargerGateway
 from edge.devices.chargers.protocol import Connection
 from edge.devices.chargers.registry import PROTOCOLS
-from edge.devices.chargers.reports import AnyReport
+from edge.devices.chargers.reports import AnyReport, Moment, RecordReceived
 from edge.frame_log import FrameLog
 from edge.journal import Journal
 from edge.local_api import LocalApi
 from edge.local_requests import handlers
 from edge.safety.ladder import Rungs
 from edge.settings import HqSection, Settings
+from edge.station import recovery
 from edge.station import timing as station_timing
 from edge.station.access import Caps
 from edge.station.core import Station
@@ -37,7 +39,7 @@ from edge.station.tariffs import load_file
 from edge.telemetry import Telemetry, TelemetrySettings
 from edge.uplink.link import Link, LinkSettings
 from edge.uplink.mqtt import Broker
-from shared.clock import Clock, from_ms
+from shared.clock import Clock, from_ms, to_ms
 from shared.contracts.commands import ChargePointConfig
 from shared.errors import ConfigError
 
@@ -108,6 +110,8 @@ class Agent:
             self.link = self._make_link(settings.hq, clock, fast=fast)
             self.station.watch_lease = self.link.watch
         self.station.sync_evidence = self._sync_frames
+        self.station.on_new_journal = self._recover_records
+        self._recovering: asyncio.Task[None] | None = None
         self._unsynced: list[Callable[[], None]] = []
         self._syncing: asyncio.Task[None] | None = None
         self.journal.on_trouble(self.station.on_journal_trouble)
@@ -178,6 +182,8 @@ class Agent:
         await self.local_api.close()
         await self.gateway.close()
         self.station.perform(self.station.book.flush())
+        if self._recovering is not None:
+            await self._recovering
         await self.telemetry.flushed()
         await self.telemetry.close()
         if self._syncing is not None:
@@ -225,6 +231,21 @@ class Agent:
                 with _survived("confirmation"):
                     done()
         self._syncing = None
+
+    def _recover_records(self) -> None:
+        self._recovering = asyncio.create_task(self._read_records(), name="recovery")
+
+    async def _read_records(self) -> None:
+        with _survived("recovery"):
+            reports = await asyncio.to_thread(self._records_of_late)
+            await recovery.recover_records(self.station, reports)
+
+    def _records_of_late(self) -> list[RecordReceived]:
+        read, zone = PROTOCOLS[PROTOCOL].read_record, self.station.zone
+        since = from_ms(self.station.now().wall_ms) - timedelta(days=recovery.DAYS)
+        lines = self.frame_log.records_since(since)
+        found = [read(raw, zone, Moment(to_ms(at), 0.0)) for at, raw in lines]
+        return [report for report in found if report is not None]
 
     async def _every_hour(self) -> None:
         while True:

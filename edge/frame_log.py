@@ -26,13 +26,24 @@ from zoneinfo import ZoneInfo
 import msgspec
 import zstandard
 
-from edge.frame_files import CLOSED, DAY_FILE, OPEN, day_paths, read_raw_lines, secure_folder
+from edge.frame_files import (
+    CLOSED,
+    DAY_FILE,
+    OPEN,
+    day_paths,
+    read_day,
+    read_raw_lines,
+    secure_folder,
+)
 from shared.contracts.events import FrameReference
 
 logger = logging.getLogger(__name__)
 
 UNKNOWN = "_unknown"
 RECORDS = "records.hex"
+_OLDER_RECORDS = "records.old.hex"
+_RECORDS_DAYS = 30
+"""The second copy of records goes on in a new file after so long; the one before is kept."""
 REDACTED = " redacted"
 _PENDING_MAX = 200_000
 _FILES_MAX = 256
@@ -198,7 +209,23 @@ class FrameLog:
                         self._compress(path)
                 except OSError as error:
                     logger.error("frame log not kept in order file=%s error=%s", path, error)
+            self._turn_records(today)
             self._shrink(today)
+
+    def _turn_records(self, today: date) -> None:
+        path = self._root / RECORDS
+        try:
+            with path.open("rb") as file:
+                began = _time_of(file.readline())
+            if began is None or (today - began.date()).days <= _RECORDS_DAYS:
+                return
+            if (descriptor := self._files.pop(RECORDS, None)) is not None:
+                os.close(descriptor)
+            path.replace(self._root / _OLDER_RECORDS)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            logger.error("frame log not kept in order file=%s error=%s", path, error)
 
     def _compress(self, path: Path) -> None:
         name = path.relative_to(self._root).as_posix()
@@ -235,6 +262,14 @@ class FrameLog:
         self.stats.removed_files += 1
 
     # -- reading ---------------------------------------------------------------------------
+
+    def records_since(self, since: datetime) -> list[tuple[datetime, bytes]]:
+        """Return (time, raw frame) of the transaction records since then, oldest first."""
+        self.flush()
+        with self._lock:
+            paths = [self._root / _OLDER_RECORDS, self._root / RECORDS]
+            lines = [line for path in paths if path.exists() for line in read_day(path)]
+        return [(at, raw) for at, _, raw in lines if at >= since]
 
     def reference(
         self, charge_point_no: str, since: datetime, until: datetime

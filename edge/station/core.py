@@ -140,6 +140,8 @@ class Station:
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
         self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
+        # Called when the journal is a new one, in place of a broken one.
+        self.on_new_journal: Callable[[], None] = lambda: None
         self._resume(now)
 
     def _make_book(self, now: r.Moment) -> TransactionBook:
@@ -205,6 +207,8 @@ class Station:
                 )
             )
         self.perform(effects)
+        if self._journal.recovered:
+            self.on_new_journal()
 
     def now(self) -> r.Moment:
         """Return this moment on both clocks."""
@@ -235,7 +239,7 @@ class Station:
 
     def _committed(self, effects: Effects, *, ok: bool) -> None:
         for wish in effects.wishes_after if ok else effects.wishes_if_failed:
-            self._grant(wish)
+            self._grant_late(wish)
         if ok and effects.confirms:
             self.sync_evidence(lambda: self._confirm(effects.confirms))
 
@@ -243,6 +247,25 @@ class Station:
         if self._charge_points is not None:
             for confirm in confirms:
                 self._charge_points.confirm(confirm.charge_point_no, confirm.token)
+
+    def _grant_late(self, wish: AnyWish) -> None:
+        """Grant what waited for a commit, unless a start was blocked or expired meanwhile."""
+        started = self.starts.started_by(wish)
+        if started is None:
+            self._grant(wish)
+            return
+        now, command_id = self.now(), started.command_id
+        blocked = self.latches.blocks((started.charge_point_no, started.connector_no)) is not None
+        if not blocked and not (command_id and self._desk.is_late(command_id, now.wall_ms)):
+            self._grant(wish)
+            return
+        reason, outcome = "too_late", Outcome.EXPIRED
+        if blocked:
+            reason, outcome = "blocked", Outcome.FAILED
+        effects = self.starts.withdraw(wish, reason, now)
+        if command_id is not None:
+            effects.add(self.settle(command_id, outcome, reason))
+        self.perform(effects)
 
     def _grant(self, wish: AnyWish) -> None:
         if isinstance(wish, StopRemotely):
@@ -440,6 +463,7 @@ class Station:
         if self._journal.recovered != self._recovered:
             self._recovered = self._journal.recovered
             effects.changes.extend(self._everything())
+            self.on_new_journal()
         if reason := self._journal.failed or self._recovered:
             effects.add(
                 self.alarms.raise_alarm("storage_failed", alarms.STATION, now_ms, reason=reason)

@@ -187,6 +187,32 @@ def _dispute(
     return effects
 
 
+def settle_again(
+    book: TransactionBook, closed: ClosedTransaction, report: RecordReceived, number: str
+) -> Effects:
+    """Tell HQ once more how a transaction ended, from the record that closed it."""
+    transaction = OpenTransaction(
+        transaction_id=closed.transaction_id,
+        transaction_no=number,
+        order_id=closed.order_id,
+        token=closed.token,
+        charge_point_no=closed.charge_point_no,
+        connector_no=closed.connector_no,
+        means=means_of(report.record),
+        opened_ms=report.at.wall_ms,
+        physical_card_no=report.record.physical_card_no,
+        tariff_version_id=book.tariff_id_now(closed.charge_point_no, report.at),
+        flags=["start_unseen"],
+    )
+    effects = Effects()
+    effects.events.append(
+        end_with_record(
+            transaction, report, book.context(transaction, seen=False), ended_by=EndKind.RECORD
+        )
+    )
+    return effects
+
+
 def _same_transaction(closed: ClosedTransaction, record: Record) -> bool:
     """Same start meter or same start time, or times that overlap."""
     if closed.meter_start_dwh == record.meter_start_dwh or record.started_at is None:

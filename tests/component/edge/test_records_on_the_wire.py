@@ -14,6 +14,9 @@ from edge.devices.chargers.ykc import messages
 from edge.devices.chargers.ykc.fields import Cp56Time
 from edge.journal.store import Store
 from shared.clock import SystemClock
+from shared.contracts.envelope import unpack_events
+from shared.contracts.events import TransactionEnded
+from shared.contracts.topics import Lane
 from tests.component.edge.agent_support import running, write_config
 from tests.component.gateway_support import NUMBER, TX, ZONE, Charger, frame, realtime, record
 
@@ -111,3 +114,45 @@ async def test_a_number_of_zeros_is_matched_by_its_connector(tmp_path: Path) -> 
         assert confirmed.transaction_no == "0" * 32
         (line,) = await station.export()
         assert f'"transaction_no": "{TX}"' in line
+
+
+async def test_what_a_broken_journal_owed_hq_comes_from_the_second_copy(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        charger.send(frame(record(), b"\x77\x01"))
+        await charger.expect(messages.RecordConfirm)
+        exported = await station.export()
+    (station.data_dir / "station.db").write_bytes(b"not a database" * 1000)
+    async with running(config) as station:
+        assert station.agent._recovering is not None
+        await station.agent._recovering
+        assert await station.export() == exported
+        assert station.agent.journal.recovered
+        await station.agent.journal.commit([])
+        batch = station.agent.journal.head(Lane.BILL)
+        assert batch is not None
+        (ended,) = unpack_events(batch.body)
+        assert isinstance(ended, TransactionEnded)
+        assert ended.transaction_no == TX
+
+
+async def test_a_journal_that_breaks_meanwhile_tells_hq_again_and_lets_records_come(
+    tmp_path: Path,
+) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        charger.send(frame(record(), b"\x77\x01"))
+        await charger.expect(messages.RecordConfirm)
+        agent = station.agent
+        (told,) = unpack_events(agent.journal.head(Lane.BILL).body)
+        agent.journal.acknowledge(Lane.BILL, [agent.journal.head(Lane.BILL).seq])
+        await agent.journal.commit([])
+        agent.journal.recovered = "station.db.broken: torn"  # what the writer says of it
+        agent.station.on_journal_trouble()
+        await agent._recovering
+        await agent.journal.commit([])
+        (again,) = unpack_events(agent.journal.head(Lane.BILL).body)
+        assert again.transaction_id == told.transaction_id
+        assert again.record == told.record
+        await charger.closed()

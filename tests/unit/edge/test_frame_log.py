@@ -178,3 +178,14 @@ def test_many_charge_points_need_few_open_files(log: FrameLog, tmp_path: Path) -
     assert log.stats.written == 600
     path = tmp_path / "frames" / f"{0:014d}" / "2026-11-22.hex"
     assert [raw for _, _, raw in read_day(path)] == [b"\x01", b"\x02"]
+
+
+def test_the_second_copy_of_records_does_not_grow_for_ever(log: FrameLog, tmp_path: Path) -> None:
+    first, later, last = AT, AT + timedelta(days=31), AT + timedelta(days=62)
+    for at, tx in ((first, "1" * 32), (later, "2" * 32), (last, "3" * 32)):
+        log.maintain(at)
+        log.append([(NUMBER, "<", frame(record(tx=tx)))], at)
+        log.flush()
+    assert [at for at, _ in log.records_since(AT)] == [later, last]
+    assert [raw for _, raw in log.records_since(last)] == [frame(record(tx="3" * 32))]
+    assert len(list((tmp_path / "frames").glob("records*"))) == 2

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
+from edge.devices.chargers.reports import Moment, RecordReceived
+from edge.devices.chargers.ykc import messages, translate
 from edge.devices.chargers.ykc.frames import HEADER_SIZE, OVERHEAD, START, Frame, crc_order
+from shared.errors import MalformedMessageError
 
 _HEAD = 6  # bytes before the body
 # Frame type -> where the password stands in the body.
@@ -30,6 +35,20 @@ def redact(raw: bytes) -> bytes | None:
 def is_record(raw: bytes) -> bool:
     """Return whether this is a transaction record."""
     return len(raw) >= _SHORTEST and raw[5] == _RECORD and _is_whole(raw)
+
+
+def read_record(raw: bytes, zone: ZoneInfo, at: Moment) -> RecordReceived | None:
+    """Return what a transaction record of the frame log said when it came."""
+    if not is_record(raw):
+        return None
+    try:
+        message = messages.parse(_RECORD, raw[_HEAD:-2])
+    except MalformedMessageError:
+        return None
+    if not isinstance(message, messages.TransactionRecord):
+        return None
+    record, suspect = translate.record(message, zone, at)
+    return RecordReceived(at, record.charge_point_no, record, raw, 0, suspect)
 
 
 def _is_whole(raw: bytes) -> bool:
