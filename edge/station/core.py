@@ -250,22 +250,14 @@ class Station:
 
     def _grant_late(self, wish: AnyWish) -> None:
         """Grant what waited for a commit, unless a start was blocked or expired meanwhile."""
-        started = self.starts.started_by(wish)
-        if started is None:
+        now = self.now()
+        withdrawn = self.starts.withdraw(
+            wish, now, lambda id_: self._desk.is_late(id_, now.wall_ms)
+        )
+        if withdrawn is None:
             self._grant(wish)
-            return
-        now, command_id = self.now(), started.command_id
-        blocked = self.latches.blocks((started.charge_point_no, started.connector_no)) is not None
-        if not blocked and not (command_id and self._desk.is_late(command_id, now.wall_ms)):
-            self._grant(wish)
-            return
-        reason, outcome = "too_late", Outcome.EXPIRED
-        if blocked:
-            reason, outcome = "blocked", Outcome.FAILED
-        effects = self.starts.withdraw(wish, reason, now)
-        if command_id is not None:
-            effects.add(self.settle(command_id, outcome, reason))
-        self.perform(effects)
+        else:
+            self.perform(withdrawn)
 
     def _grant(self, wish: AnyWish) -> None:
         if isinstance(wish, StopRemotely):

@@ -7,7 +7,7 @@ known; only a stop acts first, because stopping twice does no harm and waiting m
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,8 @@ _KEEP = timedelta(days=7)
 _SEEN_MAX = 20_000
 _ONCE = (c.RebootChargePoint, c.UpdateFirmware, c.SetBayLock)
 """Doing these twice would be felt."""
+_STOPS = (c.EmergencyStop, c.StopTransaction)
+"""These never expire."""
 
 
 class Seen(Struct):
@@ -50,7 +52,7 @@ class CommandDesk:
         """Take what the journal holds under `KIND`."""
         seen = decode_all(stored, Seen).values()
         self._seen = {entry.command_id: entry for entry in seen}
-        self._active: set[UUID] = set()
+        self._active: dict[UUID, datetime | None] = {}  # id -> when it expires
         self._carry = carry
 
     def receive(self, envelope: CommandEnvelope, now_ms: int) -> tuple[Effects, bool]:
@@ -67,12 +69,11 @@ class CommandDesk:
             return effects, False
         if envelope.command_id in self._active:
             return effects, False
-        self._active.add(envelope.command_id)
+        self._active[envelope.command_id] = envelope.expires_at
         entry = known or Seen(envelope.command_id, now_ms)
         self._seen[envelope.command_id] = entry
-        is_stop = isinstance(envelope.command, c.EmergencyStop | c.StopTransaction)
-        late = envelope.expires_at is not None and envelope.expires_at <= from_ms(now_ms)
-        if late and not is_stop:
+        is_stop = isinstance(envelope.command, _STOPS)
+        if self.is_late(entry.command_id, now_ms) and not is_stop:
             return self.settle(entry.command_id, Outcome.EXPIRED, "too_late", now_ms), False
         if known is not None and isinstance(envelope.command, _ONCE):
             # The agent died before it was settled: nobody knows whether it was carried out.
@@ -84,8 +85,18 @@ class CommandDesk:
             return effects, False
         return effects, True
 
+    def is_late(self, command_id: UUID, now_ms: int) -> bool:
+        """Whether a command that is under way has expired."""
+        expires_at = self._active.get(command_id)
+        return expires_at is not None and expires_at <= from_ms(now_ms)
+
     def carry_out(self, envelope: CommandEnvelope, now_ms: int) -> Effects:
-        """Do what a command says; a refusal becomes its outcome."""
+        """Do what a command says; a refusal becomes its outcome.
+
+        Storing its id may have taken long, so it is looked at once more whether it is in time.
+        """
+        if self.is_late(envelope.command_id, now_ms) and not isinstance(envelope.command, _STOPS):
+            return self.settle(envelope.command_id, Outcome.EXPIRED, "too_late", now_ms)
         try:
             return self._carry(envelope.command_id, envelope.command)
         except CommandRejectedError as error:
@@ -104,7 +115,7 @@ class CommandDesk:
         entry = self._seen.get(command_id)
         if entry is None or entry.outcome is not None:
             return effects
-        self._active.discard(command_id)
+        self._active.pop(command_id, None)
         entry.outcome, entry.reason = outcome, reason
         effects.events.append(_settled(entry, now_ms, answer))
         if answer:
@@ -117,11 +128,11 @@ class CommandDesk:
     def resume(self, command_id: UUID) -> None:
         """Take a command as under way that was so before a restart."""
         if command_id in self._seen:
-            self._active.add(command_id)
+            self._active[command_id] = None  # what it was to do has begun in time
 
     def forget(self, command_id: UUID) -> None:
         """Forget a command that could not be stored; nothing was done."""
-        self._active.discard(command_id)
+        self._active.pop(command_id, None)
         self._seen.pop(command_id, None)
 
     def everything(self) -> list[Change]:

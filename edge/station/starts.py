@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from edge.devices.chargers.reports import Moment, StartRequested
-from edge.devices.chargers.wishes import AnswerStart, StartRemotely
+from edge.devices.chargers.wishes import AnswerStart, AnyWish, StartRemotely
 from edge.journal import Change
 from edge.safety.latches import Latches
 from edge.station.access import AccessList, Caps, Decision, unknown_reason
@@ -192,6 +192,32 @@ class Starts:
         )
         return number, effects
 
+    def withdraw(
+        self, wish: AnyWish, now: Moment, is_late: Callable[[UUID], bool]
+    ) -> Effects | None:
+        """Take back a start that was blocked, or expired, while its permission was stored.
+
+        Whoever waits at the charge point hears a refusal; HQ's command is settled with the book.
+        None when the wish may go out.
+        """
+        if not isinstance(wish, StartRemotely) and not (
+            isinstance(wish, AnswerStart) and wish.accepted
+        ):
+            return None
+        blocked = self._latches.blocks((wish.charge_point_no, wish.connector_no)) is not None
+        transaction = self._book.by_number(wish.transaction_no)
+        command_id = transaction.command_id if transaction is not None else None
+        if not blocked and not (command_id is not None and is_late(command_id)):
+            return None
+        effects = Effects()
+        if isinstance(wish, AnswerStart):
+            effects.wishes.append(_refusal(wish))
+        if transaction is not None:
+            effects.add(self._book.fail(transaction, "blocked" if blocked else "too_late", now))
+            if transaction.parallel_no:
+                effects.add(self._book.stop(transaction))
+        return effects
+
     def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
         """Return why nobody may start here now, None if somebody may."""
         if self._latches.blocks(connector) is not None:
@@ -290,4 +316,14 @@ def _answer(report: StartRequested, transaction_no: str, decision: Decision) -> 
         transaction_no=transaction_no,
         logical_card_no=decision.logical_card_no,
         balance_fen=(decision.limit_fen or NO_LIMIT_FEN) if decision.accepted else 0,
+    )
+
+
+def _refusal(accepted: AnswerStart) -> AnswerStart:
+    return structs.replace(
+        accepted,
+        accepted=False,
+        reason=RefusalReason.OUT_OF_SERVICE,
+        transaction_no="",
+        balance_fen=0,
     )

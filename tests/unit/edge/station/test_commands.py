@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import threading
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.journal.store import Store
 from edge.safety.latches import Latch
 from edge.station import desk
 from shared.clock import from_ms
@@ -52,6 +57,67 @@ async def test_a_start_that_comes_late_never_runs(site: Site) -> None:
     settled = await site.command(order(), expires_s=0)
     assert outcomes(settled) == [(Outcome.EXPIRED, "too_late")]
     assert site.points.of(w.StartRemotely) == []
+
+
+def hold_disk(
+    monkeypatch: pytest.MonkeyPatch, *, after: int
+) -> tuple[asyncio.Event, threading.Event]:
+    """Keep commits waiting but the first `after`; returns that one waits, and what lets it go."""
+    waits, works, apply = asyncio.Event(), threading.Event(), Store.apply
+    loop, passed = asyncio.get_running_loop(), itertools.count()
+
+    def slowly(store: Store, *rest: Any) -> Any:
+        if next(passed) >= after:
+            loop.call_soon_threadsafe(waits.set)
+            works.wait(30)  # a test that fails must not hang
+        return apply(store, *rest)
+
+    monkeypatch.setattr(Store, "apply", slowly)
+    return waits, works
+
+
+@pytest.mark.parametrize("commits", [0, 1])  # of its id, of the transaction
+async def test_a_start_that_waits_too_long_for_the_disk_never_runs(
+    site: Site, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    waits, works = hold_disk(monkeypatch, after=commits)
+    sent = asyncio.create_task(site.command(order()))
+    await waits.wait()
+    assert len(site.station.book.open_transactions()) == commits
+    site.clock.advance(300)
+    works.set()
+    await sent
+    await site.tick()
+    (settled,) = site.told(e.CommandSettled)[-1:]
+    assert settled.outcome is (Outcome.FAILED if commits else Outcome.EXPIRED)
+    assert site.points.of(w.StartRemotely) == []
+    assert site.station.book.open_transactions() == []
+
+
+@pytest.mark.parametrize("remote", [True, False])
+async def test_nothing_starts_that_was_blocked_while_its_start_was_stored(
+    site: Site, monkeypatch: pytest.MonkeyPatch, remote: bool
+) -> None:
+    waits, works = hold_disk(monkeypatch, after=1 if remote else 0)
+    sent = None
+    if remote:
+        sent = asyncio.create_task(site.command(order()))
+    else:
+        site.ask()
+    await waits.wait()
+    assert len(site.station.book.open_transactions()) == 1
+    stop = asyncio.create_task(site.command(c.EmergencyStop()))
+    await asyncio.sleep(0)
+    assert site.points.of(w.StopRemotely)
+    works.set()
+    await stop
+    if sent is not None:
+        await sent
+        await site.tick()
+        assert site.told(e.CommandSettled)[-1].outcome is Outcome.FAILED
+    assert site.points.of(w.StartRemotely) == []
+    assert [answer.accepted for answer in site.points.of(w.AnswerStart)] == [False] * (not remote)
+    assert {failed.reason for failed in site.told(e.TransactionStartFailed)} == {"blocked"}
 
 
 @pytest.mark.parametrize(
