@@ -53,7 +53,7 @@ async def park(connection: Connection, batch: Batch, error: str) -> None:
         *key_of(batch),
         uplink.lane.value,
         uplink.body,
-        error[:2000],
+        error.replace("\x00", "")[:2000],
         uplink.sealed_at_ms,
         batch.received_at,
     )

@@ -95,16 +95,21 @@ class TelemetryWriter:
             metrics.WAITING.labels("telemetry").set(self._waiting.bytes)
             await self._write(self._waiting.take(RECORDS_PER_COMMIT))
 
-    async def _write(self, batches: Sequence[Batch]) -> None:
+    async def _write(self, batches: Sequence[Batch], *, poison: str = "") -> None:
+        """Commit batches, or park them all because of `poison`."""
         for delay_s in delays(self._random, first_s=0.1, max_s=5.0):
             try:
                 with metrics.COMMIT_SECONDS.labels("telemetry").time():
-                    reads = [await self._read(batch) for batch in batches]
+                    reads = [
+                        _Read(batch, error=poison) if poison else await self._read(batch)
+                        for batch in batches
+                    ]
                     fresh = await self._commit(reads)
             except Exception as error:
                 if not is_transient(error):
-                    # A bug; unacknowledged batches come again, other stations' go on.
                     logger.exception("telemetry transaction failed batches=%d", len(batches))
+                    if not poison:
+                        await self._write_apart(batches, repr(error))
                     return
                 logger.warning("database is away, trying again error=%r", error)
                 await asyncio.sleep(delay_s)
@@ -112,6 +117,14 @@ class TelemetryWriter:
             await self._committed(batches)
             await self._tell(reads, fresh)
             return
+
+    async def _write_apart(self, batches: Sequence[Batch], error: str) -> None:
+        """Write one by one what failed together, and park the one that fails alone."""
+        if len(batches) == 1:
+            await self._write(batches, poison=error)
+            return
+        for batch in batches:
+            await self._write([batch])
 
     async def _read(self, batch: Batch) -> _Read:
         try:

@@ -188,6 +188,9 @@ def _read_block(block: Block) -> Iterable[Sample]:
 def _check_block(block: Block) -> None:
     if not 0 < block.count <= SAMPLES_MAX:
         raise MalformedContractError(f"{block.count} samples in a block, at most {SAMPLES_MAX}")
+    # No database holds NUL, and no terminal should be shown the other control characters.
+    if not all(charge_point_no.isprintable() for charge_point_no, _ in block.connectors):
+        raise MalformedContractError("a charge point's number is not printable")
     if len(block.columns) < len(COLUMNS[block.kind]):
         raise MalformedContractError(f"{len(block.columns)} columns of {block.kind}")
     sizes = {"b": 1, "h": 2, "i": 4, "q": 8}

@@ -22,7 +22,7 @@ from cloud.worker import Worker
 from shared.contracts.envelope import VERSION, Uplink, pack_events
 from shared.contracts.events import Event, StationStarted
 from shared.contracts.topics import Lane
-from tests.component.cloud.conftest import NOW, TestStation, make_station
+from tests.component.cloud.conftest import NOW, TestStation, make_station, meter
 
 STARTED = StationStarted(occurred_at=NOW, version="1.2.3", clean=True, boot_id=uuid4())
 
@@ -108,3 +108,32 @@ async def run_until(writer: EventWriter, committed: Committed) -> None:
         await committed.all.wait()
     task.cancel()
     await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("number", ["5503\x0012", "\x1b[2J"])
+async def test_samples_of_an_unspeakable_charge_point_are_parked_and_others_stay(
+    worker: Worker, link: TestStation, database: asyncpg.Connection, number: str
+) -> None:
+    before = await link.send_samples([meter("55031412782305", 1_000, 1)])
+    poison = await link.send_samples([meter(number, 1_000, 1)])
+    after = await link.send_samples([meter("55031412782305", 2_000, 2)])
+    await link.committed(before, poison, after)
+    assert await database.fetchval("SELECT count(*) FROM telemetry_sample") == 2
+    assert await database.fetchval("SELECT seq FROM ingest_parked") == poison.seq
+
+
+async def test_telemetry_that_breaks_its_transaction_is_parked_alone(
+    worker: Worker, link: TestStation, database: asyncpg.Connection
+) -> None:
+    await database.execute(
+        "ALTER TABLE telemetry_sample ADD CONSTRAINT poison CHECK (energy_dwh <> 666)"
+    )
+    before = await link.send_samples([meter("55031412782305", 1_000, 1)])
+    poison = await link.send_samples([meter("55031412782305", 2_000, 666)])
+    after = await link.send_samples([meter("55031412782305", 3_000, 2)])
+    await link.committed(before, poison, after)
+    assert await database.fetchval("SELECT count(*) FROM telemetry_sample") == 2
+    row = await database.fetchrow("SELECT seq, error FROM ingest_parked")
+    assert row is not None
+    assert row["seq"] == poison.seq
+    assert "poison" in row["error"]
