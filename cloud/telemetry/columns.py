@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from cloud.telemetry.models import KIND_CODES, width_of
 from shared.contracts.telemetry import COLUMNS, MISSING, Block
-from shared.contracts.telemetry import Column as WireColumn
 from shared.contracts.words import SampleKind
 from shared.errors import MalformedContractError
 
@@ -49,44 +48,66 @@ class Samples:
         return int(self.keys.shape[1])
 
 
-def read_block(block: Block) -> Samples:
-    """Unpack a checked block.
+def read_blocks(blocks: Sequence[Block]) -> list[Samples | MalformedContractError]:
+    """Unpack checked blocks, in their order; an error stands where an index is out of its table.
 
-    Raises:
-        MalformedContractError: An index points outside its table.
+    Blocks of one kind and size, of whatever batches, are unpacked together: for a batch of a
+    dozen samples the number of calls into numpy is all that costs.
     """
-    names = COLUMNS[block.kind]
-    wire = (
-        block.times_ms,
-        block.connector_index,
-        block.transaction_index,
-        *block.columns[: len(names)],
-    )
-    matrix = _read_columns(wire, block.count)
-    keys, values = matrix[:3], matrix[3:]
-    if not (
-        keys[1].min() >= 0
-        and keys[1].max() < len(block.connectors)
-        and keys[2].max() < len(block.transaction_ids)
-        and all(0 <= no <= 0x7FFF and len(point) <= 32 for point, no in block.connectors)
-    ):
-        raise MalformedContractError("an index points outside its table")
-    return Samples(block.kind, block.connectors, block.transaction_ids, keys, values)
+    alike: dict[tuple[SampleKind, int], list[int]] = defaultdict(list)
+    for place, block in enumerate(blocks):
+        alike[block.kind, block.count].append(place)
+    found: dict[int, Samples | MalformedContractError] = {}
+    for (kind, count), places in alike.items():
+        members = [blocks[place] for place in places]
+        stack = _read_stack(members, len(COLUMNS[kind]), count)
+        good = _indexes_are_good(stack, members)
+        for place, block, matrix, is_good in zip(places, members, stack, good, strict=True):
+            found[place] = (
+                Samples(kind, block.connectors, block.transaction_ids, matrix[:3], matrix[3:])
+                if is_good and all(map(_fits, block.connectors))
+                else MalformedContractError("an index points outside its table")
+            )
+    return [found[place] for place in range(len(blocks))]
 
 
-def _read_columns(columns: Sequence[WireColumn], count: int) -> Matrix:
-    # Columns of equal width are summed in one call: for a batch of a dozen samples the number
-    # of calls into numpy is all that costs.
-    matrix = np.empty((len(columns), count), dtype=np.int64)
-    by_width: dict[int, list[int]] = defaultdict(list)
-    for place, column in enumerate(columns):
-        by_width[_WIDTHS[column.typecode]].append(place)
-    for width, places in by_width.items():
-        data = b"".join([columns[place].data for place in places])
-        planes = np.frombuffer(data, dtype=np.uint8).reshape(len(places), width, count)
+def _read_stack(blocks: Sequence[Block], values: int, count: int) -> NDArray[np.int64]:
+    """Return blocks × (3 keys + values) × samples."""
+    by_width: dict[str, tuple[list[int], list[bytes]]] = defaultdict(lambda: ([], []))
+    row = 0
+    for block in blocks:
+        for column in (block.times_ms, block.connector_index, block.transaction_index):
+            rows, parts = by_width[column.typecode]
+            rows.append(row)
+            parts.append(column.data)
+            row += 1
+        for column in block.columns[:values]:
+            rows, parts = by_width[column.typecode]
+            rows.append(row)
+            parts.append(column.data)
+            row += 1
+    matrix = np.empty((row, count), dtype=np.int64)
+    for typecode, (rows, parts) in by_width.items():
+        width = _WIDTHS[typecode]
+        planes = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(len(rows), width, count)
         packed = np.ascontiguousarray(planes.swapaxes(1, 2)).view(f"<i{width}")[:, :, 0]
-        matrix[places] = packed.cumsum(axis=1, dtype=np.int64)
-    return matrix
+        matrix[rows] = packed.cumsum(axis=1, dtype=np.int64)
+    return matrix.reshape(len(blocks), 3 + values, count)
+
+
+def _indexes_are_good(stack: NDArray[np.int64], blocks: Sequence[Block]) -> list[bool]:
+    connectors = np.array([len(block.connectors) for block in blocks])
+    transactions = np.array([len(block.transaction_ids) for block in blocks])
+    good: list[bool] = (
+        (stack[:, 1].min(axis=1) >= 0)
+        & (stack[:, 1].max(axis=1) < connectors)
+        & (stack[:, 2].max(axis=1) < transactions)
+    ).tolist()
+    return good
+
+
+def _fits(connector: tuple[str, int]) -> bool:
+    return 0 <= connector[1] <= 0x7FFF and len(connector[0]) <= 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +133,31 @@ def make_rows(parts: Sequence[tuple[Samples, Sequence[int]]]) -> tuple[Rows, int
         The rows, and how many values did not fit.
     """
     kind = parts[0][0].kind
-    keys = np.empty((4, sum(part.count for part, _ in parts)), dtype=np.int64)
-    transaction_ids: list[UUID] = []
-    start = 0
-    for part, charge_point_ids in parts:
-        end = start + part.count
-        times, index, transactions = part.keys
-        keys[0, start:end] = times
-        keys[1, start:end] = np.array(charge_point_ids)[index]
-        keys[2, start:end] = np.array([no for _, no in part.connectors])[index]
-        keys[3, start:end] = transactions
-        keys[3, start:end][transactions >= 0] += len(transaction_ids)
-        transaction_ids.extend(part.transaction_ids)
-        start = end
+    counts = [part.count for part, _ in parts]
+    times, index, transactions = np.concatenate([part.keys for part, _ in parts], axis=1)
+    # Each part's indexes point into its own tables; the tables are joined too.
+    index = index + np.repeat(_starts([len(part.connectors) for part, _ in parts]), counts)
+    starts = np.repeat(_starts([len(part.transaction_ids) for part, _ in parts]), counts)
+    charge_point_ids = np.array([each for _, numbers in parts for each in numbers])
+    connector_nos = np.array([no for part, _ in parts for _, no in part.connectors])
+    keys = np.vstack(
+        (
+            times,
+            charge_point_ids[index],
+            connector_nos[index],
+            np.where(transactions >= 0, transactions + starts, -1),
+        )
+    )
+    transaction_ids = [each for part, _ in parts for each in part.transaction_ids]
     values = np.concatenate([part.values for part, _ in parts], axis=1)
     limits = _limits(kind)
     misfits = (values < -limits - 1) | (values > limits)
     values[misfits | (values == MISSING)] = NO_VALUE
     return Rows(kind, tuple(transaction_ids), keys, values), int(misfits.sum())
+
+
+def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
+    return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
 
 
 @cache

@@ -8,6 +8,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -25,12 +26,12 @@ from cloud.telemetry.columns import (
     copy_bytes,
     copy_columns,
     make_rows,
-    read_block,
+    read_blocks,
 )
 from cloud.telemetry.partitions import DAY_MS, Partitions
 from shared.backoff import delays
 from shared.clock import Clock
-from shared.contracts.telemetry import unpack_blocks
+from shared.contracts.telemetry import Block, unpack_blocks
 from shared.contracts.words import SampleKind
 from shared.errors import MalformedContractError
 
@@ -100,10 +101,11 @@ class TelemetryWriter:
         for delay_s in delays(self._random, first_s=0.1, max_s=5.0):
             try:
                 with metrics.COMMIT_SECONDS.labels("telemetry").time():
-                    reads = [
-                        _Read(batch, error=poison) if poison else await self._read(batch)
-                        for batch in batches
-                    ]
+                    reads = (
+                        [_Read(batch, error=poison) for batch in batches]
+                        if poison
+                        else await self._read(batches)
+                    )
                     fresh = await self._commit(reads)
             except Exception as error:
                 if not is_transient(error):
@@ -126,9 +128,25 @@ class TelemetryWriter:
         for batch in batches:
             await self._write([batch])
 
-    async def _read(self, batch: Batch) -> _Read:
+    async def _read(self, batches: Sequence[Batch]) -> list[_Read]:
+        unpacked = [_unpack(batch) for batch in batches]
+        blocks = [b for each in unpacked if not isinstance(each, str) for b in each]
+        samples = iter(read_blocks(blocks))
+        return [
+            _Read(batch, error=each)
+            if isinstance(each, str)
+            else await self._number(batch, list(islice(samples, len(each))))
+            for batch, each in zip(batches, unpacked, strict=True)
+        ]
+
+    async def _number(
+        self, batch: Batch, parts: Sequence[Samples | MalformedContractError]
+    ) -> _Read:
+        samples = [part for part in parts if isinstance(part, Samples)]
         try:
-            samples = tuple(map(read_block, unpack_blocks(batch.uplink.body)))
+            for part in parts:
+                if isinstance(part, MalformedContractError):
+                    raise part
             points = await self._points_of(batch, samples)
         except MalformedContractError as error:
             return _Read(batch, error=str(error))
@@ -214,16 +232,21 @@ class TelemetryWriter:
         return known
 
 
+def _unpack(batch: Batch) -> tuple[Block, ...] | str:
+    """Return a batch's blocks, or why there are none."""
+    try:
+        return unpack_blocks(batch.uplink.body)
+    except MalformedContractError as error:
+        return str(error)
+
+
 def _days(reads: Sequence[_Read]) -> set[int]:
-    days: set[int] = set()
-    for read in reads:
-        for part, _ in read.samples:
-            first, last = int(part.keys[0].min()), int(part.keys[0].max())
-            if last - first <= DAY_MS:
-                days.update((first // DAY_MS, last // DAY_MS))
-            else:
-                days.update(np.unique(part.keys[0] // DAY_MS).tolist())
-    return days
+    times = [part.keys[0] for read in reads for part, _ in read.samples]
+    if not times:
+        return set()
+    days = np.concatenate(times) // DAY_MS
+    first, last = int(days.min()), int(days.max())
+    return {first, last} if last - first <= 1 else set(np.unique(days).tolist())
 
 
 async def _copy(connection: Any, kind: SampleKind, data: bytes) -> None:

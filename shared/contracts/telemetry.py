@@ -67,6 +67,7 @@ COLUMNS: dict[SampleKind, tuple[str, ...]] = {
 SAMPLES_MAX = 20_000
 """Samples that a block may claim; more is refused before memory is taken for them."""
 
+_SIZES = {"b": 1, "h": 2, "i": 4, "q": 8}
 _TYPECODES = (("b", 7), ("h", 15), ("i", 31), ("q", 63))
 
 
@@ -193,9 +194,9 @@ def _check_block(block: Block) -> None:
         raise MalformedContractError("a charge point's number is not printable")
     if len(block.columns) < len(COLUMNS[block.kind]):
         raise MalformedContractError(f"{len(block.columns)} columns of {block.kind}")
-    sizes = {"b": 1, "h": 2, "i": 4, "q": 8}
+    count = block.count
     for column in (block.times_ms, block.connector_index, block.transaction_index, *block.columns):
-        if len(column.data) != block.count * sizes.get(column.typecode, 0):
+        if len(column.data) != count * _SIZES.get(column.typecode, 0):
             raise MalformedContractError("a column is not as long as its block")
 
 

@@ -6,12 +6,18 @@ import struct
 from collections.abc import Iterator
 from uuid import UUID
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from cloud.telemetry.columns import COPY_HEADER, copy_bytes, copy_columns, make_rows, read_block
+from cloud.telemetry.columns import (
+    COPY_HEADER,
+    Samples,
+    copy_bytes,
+    copy_columns,
+    make_rows,
+    read_blocks,
+)
 from cloud.telemetry.models import KIND_CODES, VALUE_COLUMNS, width_of
 from shared.contracts.telemetry import COLUMNS, MISSING, Sample, pack_samples, unpack_blocks
 from shared.contracts.words import SampleKind
@@ -61,8 +67,10 @@ def samples(draw: st.DrawFn) -> Sample:
 def test_every_sample_is_one_row_with_its_values(batches: list[list[Sample]]) -> None:
     numbers = {"55031412782305": 7, "55031412782306": 70_000}
     blocks = [block for batch in batches for block in unpack_blocks(pack_samples(batch))]
+    unpacked = [each for each in read_blocks(blocks) if isinstance(each, Samples)]
+    assert [each.kind for each in unpacked] == [block.kind for block in blocks]
     for kind in SampleKind:
-        parts = [read_block(block) for block in blocks if block.kind is kind]
+        parts = [each for each in unpacked if each.kind is kind]
         wanted = sorted(
             expected(sample, numbers)
             for batch in batches
@@ -110,8 +118,11 @@ def test_an_index_outside_its_table_is_refused() -> None:
         structs.replace(block, connectors=(("5" * 33, 1),)),
         structs.replace(block, connectors=(("55", 40_000),)),
     ):
-        with pytest.raises(MalformedContractError):
-            read_block(broken)
+        # One bad block spoils none beside it.
+        before, bad, after = read_blocks([block, broken, block])
+        assert isinstance(bad, MalformedContractError)
+        assert isinstance(before, Samples)
+        assert isinstance(after, Samples)
 
 
 def test_the_table_has_every_value_of_every_kind() -> None:
