@@ -157,6 +157,10 @@ class Link:
                 await self._connect()
             except LinkLostError as error:
                 self._note_lost(str(error))
+            except Exception as error:
+                # A bug here must end neither the agent nor the link for good.
+                logger.exception("link failed")
+                self._note_lost(f"failed: {error}")
             if self._clock.monotonic_s() - started_s >= _STABLE_S:
                 pauses = self._pauses()
             await asyncio.sleep(next(pauses))

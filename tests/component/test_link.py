@@ -270,3 +270,24 @@ async def test_idle_station_sends_an_empty_batch(tmp_path: Path, broker: BrokerP
         assert hq.samples() == []
         await station.until(lambda: not station.telemetry.sealed_seqs())
     await station.close()
+
+
+async def test_a_bug_ends_neither_the_link_nor_its_agent(
+    tmp_path: Path, broker: BrokerProcess
+) -> None:
+    await broker.start()
+    hq = Headquarters(broker)
+    station = Station(tmp_path, broker)
+
+    def broken(_whole: bool) -> None:
+        raise RuntimeError("a bug")
+
+    station.link._live_update = broken
+    async with running(asyncio.create_task(hq.run()), asyncio.create_task(station.link.run())):
+        await station.until(lambda: station.link.connected)
+        station.link.watch(0.3)
+        await station.until(lambda: station.link.state.connections >= 2)
+        assert station.link.state.last_error.startswith("failed")
+        await station.journal.commit([state_fact(1)])
+        await station.until(lambda: station.journal.unacknowledged[Lane.STATE] == 0)
+    await station.close()
