@@ -19,9 +19,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from msgspec import to_builtins
+
 from edge.bus import EventBus
 from edge.devices.chargers import timing as charger_timing
-from edge.devices.chargers.gateway import ChargerGateway
+from edge.devices.chargers.complaints import Complaints
+from edge.devices.chargers.gateway import ChargerGateway, GatewayStats
 from edge.devices.chargers.protocol import Connection
 from edge.devices.chargers.registry import PROTOCOLS
 from edge.devices.chargers.reports import AnyReport, Moment, RecordReceived
@@ -106,6 +109,7 @@ class Agent:
             connections_max=settings.gateway.connections_max,
         )
         self.station.connect(self.gateway, self.bus)
+        self.complaints = Complaints(self.bus)
         if settings.hq is not None:
             self.link = self._make_link(settings.hq, clock, fast=fast)
             self.station.watch_lease = self.link.watch
@@ -274,6 +278,17 @@ class Agent:
             "charge_points": list(self.gateway.connected()),
             "journal_failed": self.journal.failed,
             "handler_failures": self.bus.failures(),
+            "counters": self._counters(),
+        }
+
+    def _counters(self) -> dict[str, dict[str, int]]:
+        """Return everything that was counted since the start, by who counted it."""
+        return {
+            "complaints": dict(self.complaints.by_code),
+            "gateway": {name: getattr(self.gateway.stats, name) for name in GatewayStats.__slots__},
+            "frame_log": to_builtins(self.frame_log.stats),
+            "journal": {"refused": self.journal.refused, "parked": self.journal.parked},
+            "telemetry": {"rejected": self.telemetry.rejected, "dropped": self.telemetry.dropped},
         }
 
 

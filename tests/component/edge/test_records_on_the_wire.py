@@ -156,3 +156,20 @@ async def test_a_journal_that_breaks_meanwhile_tells_hq_again_and_lets_records_c
         assert again.transaction_id == told.transaction_id
         assert again.record == told.record
         await charger.closed()
+
+
+async def test_what_is_wrong_on_the_wire_is_logged_counted_and_raised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        charger.send(frame(record("32010600019299"), b"\x77\x01"), b"\x00" * 30)
+        charger.send(frame(record(), b"\x77\x02"))
+        await charger.expect(messages.RecordConfirm)  # all before it was heard
+        state = await station.ask(do="state")
+    raised = {(alarm["code"], alarm["object"]) for alarm in state["alarms"]}
+    assert ("record_foreign", f"charge_point:{NUMBER}") in raised
+    assert state["counters"]["complaints"] == {"record_foreign": 1, "garbage": 1}
+    assert state["counters"]["gateway"]["accepted"] == 1
+    assert state["counters"]["frame_log"]["dropped"] == 0
+    assert "names 32010600019299" in caplog.text

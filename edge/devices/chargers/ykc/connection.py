@@ -221,7 +221,9 @@ class YkcConnection:
         if frame.encryption:
             self._complain("", "encrypted", f"0x{frame.kind:02X}", now, out)
         elif frame.kind == _RECORD and self._peers:
-            self._complain("", "record_foreign", f"names {number}", now, out)
+            # Several may share a link, and who of them sent it is not known: the first is named.
+            holder = next(iter(self._peers))
+            self._complain(holder, "record_foreign", f"names {number}", now, out)
         else:
             detail = f"0x{frame.kind:02X} for {number or 'nobody'}"
             self._complain("", "not_logged_in", detail, now, out)
