@@ -20,6 +20,8 @@ async def on_authorization_asked(
     session: AsyncSession, context: Ingested, event: AuthorizationAsked
 ) -> None:
     """Answer a station that does not know a token."""
+    connector = (event.charge_point_no, event.connector_no)
+    await service.release(session, station_id=context.station_id, connector=connector)
     decision, token = await service.authorize(
         session,
         operator_id=context.operator_id,
@@ -27,6 +29,16 @@ async def on_authorization_asked(
         token=event.token,
         now=context.received_at,
     )
+    if decision.accepted and decision.limit_fen:
+        await service.reserve(
+            session,
+            operator_id=context.operator_id,
+            station_id=context.station_id,
+            connector=connector,
+            token=event.token,
+            amount_fen=decision.limit_fen,
+            now=context.received_at,
+        )
     await enqueue_command(
         session,
         context.station_id,

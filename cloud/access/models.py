@@ -61,6 +61,22 @@ class Exposure(SQLModel, table=True):
     amount_fen: int = Field(sa_type=Fen)
 
 
+class Reservation(SQLModel, table=True):
+    """What HQ has just allowed at a connector of which the station has yet to report the start."""
+
+    __tablename__ = "access_reservation"
+    __table_args__ = (Index("ix_access_reservation_token", "operator_id", "kind", "value"),)
+
+    station_id: UUID = Field(primary_key=True, foreign_key="stations_station.id")
+    charge_point_no: str = Field(primary_key=True, max_length=64)
+    connector_no: int = Field(primary_key=True)
+    operator_id: UUID
+    kind: TokenKind = Field(sa_type=text_enum(TokenKind))
+    value: str = Field(max_length=64)
+    amount_fen: int = Field(sa_type=Fen)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class ListVersion(SQLModel, table=True):
     """The number of a station's current allow-list."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, select
 
-from cloud.access.models import AccessToken, Exposure, ListVersion, Scope
+from cloud.access.models import AccessToken, Exposure, ListVersion, Reservation, Scope
 from cloud.access.rules import SHAPES, Decision, decide
 from cloud.core.commands import enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
@@ -24,6 +24,8 @@ from shared.contracts.words import TokenKind
 from shared.ids import uuid7
 from shared.tokens import normalise
 
+RESERVED_FOR = timedelta(seconds=10)
+"""A station that was allowed a start reports it at once; a short time then covers the way."""
 PART_MAX = 1_000
 """Tokens in one command, which must stay below the 256 kB of an envelope."""
 
@@ -159,10 +161,17 @@ def has_value(value: str) -> sa.ColumnElement[bool]:
 async def authorize(
     session: AsyncSession, *, operator_id: UUID, station_id: UUID, token: Token, now: datetime
 ) -> tuple[Decision, AccessToken | None]:
-    """Decide whether a token may charge at a station now, and for how much."""
+    """Decide whether a token may charge at a station now, and for how much.
+
+    The token stays locked until the transaction ends: whoever is next, at whatever station, sees
+    what the caller notes of this start (`reserve`, or an order's exposure).
+    """
     found = await find_token(session, operator_id=operator_id, token=token)
+    if found is not None:
+        await session.refresh(found, with_for_update=True)
     scope = set() if found is None else await scope_of(session, found.id)
     exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
+    exposure_fen += await _reserved(session, operator_id=operator_id, token=token, now=now)
     decision = decide(
         found,
         kind=token.kind,
@@ -171,6 +180,71 @@ async def authorize(
         now=now,
     )
     return decision, found
+
+
+async def reserve(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    station_id: UUID,
+    connector: tuple[str, int],
+    token: Token,
+    amount_fen: int,
+    now: datetime,
+) -> None:
+    """Count what was just allowed at a connector until the station reports the start.
+
+    Args:
+        session: An open transaction.
+        operator_id: Whose token.
+        station_id: Who asked.
+        connector: Charge point number and connector number.
+        token: Who may charge.
+        amount_fen: For how much.
+        now: HQ's time.
+    """
+    values = {
+        "operator_id": operator_id,
+        "kind": token.kind,
+        "value": normalise(token.kind, token.value),
+        "amount_fen": amount_fen,
+        "expires_at": now + RESERVED_FOR,
+    }
+    place = {
+        "station_id": station_id,
+        "charge_point_no": connector[0],
+        "connector_no": connector[1],
+    }
+    await session.execute(
+        insert(Reservation)
+        .values(**place, **values)
+        .on_conflict_do_update(index_elements=list(place), set_=values)
+    )
+
+
+async def release(session: AsyncSession, *, station_id: UUID, connector: tuple[str, int]) -> None:
+    """Forget what was allowed at a connector: it asks again, so nothing came of it."""
+    await session.execute(
+        delete(Reservation).where(
+            col(Reservation.station_id) == station_id,
+            col(Reservation.charge_point_no) == connector[0],
+            col(Reservation.connector_no) == connector[1],
+        )
+    )
+
+
+async def _reserved(
+    session: AsyncSession, *, operator_id: UUID, token: Token, now: datetime
+) -> int:
+    total = await session.scalar(
+        select(func.sum(Reservation.amount_fen)).where(
+            Reservation.operator_id == operator_id,
+            Reservation.kind == token.kind,
+            Reservation.value == normalise(token.kind, token.value),
+            Reservation.expires_at > now,
+        )
+    )
+    return int(total or 0)
 
 
 async def exposure_of(session: AsyncSession, *, operator_id: UUID, token: Token) -> int:
