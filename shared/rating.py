@@ -6,6 +6,7 @@ nano-yuan. The parts get their fen from that total by largest remainder, so they
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,11 @@ from shared.tariff import PERIODS, SLOT_MINUTES, Period, Tariff
 
 _SLOT_MS = SLOT_MINUTES * 60_000
 _MINUTE_MS = 60_000
+SPAN_MAX_DAYS = 31
+"""Nothing charges for longer. A clock that was lost gives decades, a cut for each half hour."""
+_SPAN_MAX_MS = SPAN_MAX_DAYS * 86_400_000
+_LAST_MS = 250_000_000_000_000
+"""In the year 9892: behind it no zone's clock can be worked out."""
 
 
 class RatingError(ValueError):
@@ -78,7 +84,7 @@ def rate_readings(readings: Sequence[Reading], tariff: Tariff, zone: ZoneInfo) -
     """Rate a transaction from its meter readings, one line a half-hour segment.
 
     Args:
-        readings: Two or more, times rising, meter never falling.
+        readings: Two or more, times rising, within 31 days, meter never falling.
         tariff: Already checked (`check_tariff`); fixed for the whole transaction.
         zone: The station's time zone, which decides the slots.
 
@@ -119,7 +125,7 @@ def split(readings: Sequence[Reading], zone: ZoneInfo) -> list[Segment]:
     rest, so the segments add up to the last reading minus the first.
 
     Raises:
-        RatingError: Fewer than two readings, times not rising, or the meter falling.
+        RatingError: The readings cannot be rated, see `check_readings`.
     """
     check_readings(readings)
     cuts = [readings[0].at_ms, *_cuts(readings[0].at_ms, readings[-1].at_ms, zone)]
@@ -145,14 +151,22 @@ def check_readings(readings: Sequence[Reading]) -> None:
     """Check that readings can be rated.
 
     Raises:
-        RatingError: Fewer than two readings, times not rising, or the meter falling.
+        RatingError: Fewer than two readings, times not rising, before 1970 or more than 31 days
+            apart, or the meter falling.
     """
     if len(readings) < 2:
         raise RatingError("readings", f"{len(readings)} given, at least two are needed")
+    first_ms = readings[0].at_ms
+    if not 0 <= first_ms <= _LAST_MS:
+        raise RatingError("readings[0]", "its time is none that a clock shows")
     for index in range(1, len(readings)):
         before, after = readings[index - 1], readings[index]
         if after.at_ms <= before.at_ms:
             raise RatingError(f"readings[{index}]", "its time is not after the one before")
+        if after.at_ms - first_ms > _SPAN_MAX_MS:
+            raise RatingError(
+                f"readings[{index}]", f"more than {SPAN_MAX_DAYS} days after the first one"
+            )
         if after.meter_dwh < before.meter_dwh:
             raise RatingError(f"readings[{index}]", "the meter falls")
 
@@ -196,7 +210,7 @@ def _cuts(start_ms: int, end_ms: int, zone: ZoneInfo) -> Iterator[int]:
 
 def _meter_at(readings: Sequence[Reading], at_ms: int) -> int:
     """Return the meter on the line between the readings around an instant within them."""
-    index = next(i for i in range(1, len(readings)) if readings[i].at_ms >= at_ms)
+    index = bisect_left(readings, at_ms, lo=1, key=lambda reading: reading.at_ms)
     before, after = readings[index - 1], readings[index]
     risen_dwh = after.meter_dwh - before.meter_dwh
     share = (at_ms - before.at_ms, after.at_ms - before.at_ms)

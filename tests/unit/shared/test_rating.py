@@ -35,6 +35,7 @@ TARIFF = Tariff(SLOTS, PRICES)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BERLIN = ZoneInfo("Europe/Berlin")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+DAY_MS = 86_400_000
 
 
 def reading(at: str, meter_dwh: int) -> Reading:
@@ -179,12 +180,22 @@ def test_time_without_energy_has_no_lines() -> None:
         ([EXAMPLE_1[0], EXAMPLE_1[0]], "readings[1]"),
         ([EXAMPLE_1[1], EXAMPLE_1[0]], "readings[1]"),
         ([EXAMPLE_1[0], Reading(EXAMPLE_1[1].at_ms, 1)], "readings[1]"),
+        ([Reading(0, 0), *EXAMPLE_1], "readings[1]"),
+        ([Reading(0, 0), Reading(31 * DAY_MS, 1), Reading(31 * DAY_MS + 1, 2)], "readings[2]"),
+        ([Reading(-1, 0), Reading(0, 1)], "readings[0]"),
+        ([Reading(2**62, 0), Reading(2**62 + 1, 1)], "readings[0]"),
     ],
 )
 def test_readings_that_cannot_be_rated_say_where(readings: list[Reading], field: str) -> None:
     with pytest.raises(RatingError) as caught:
         rate_readings(readings, TARIFF, SHANGHAI)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("first_ms", [0, 250_000_000_000_000])
+def test_a_month_at_either_end_of_time_can_be_rated(first_ms: int) -> None:
+    readings = [Reading(first_ms, 0), Reading(first_ms + 31 * DAY_MS, 1_488)]
+    assert rate_readings(readings, TARIFF, SHANGHAI).energy_dwh == 1_488
 
 
 def test_negative_energies_and_minutes_are_refused() -> None:

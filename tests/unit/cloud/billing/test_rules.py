@@ -227,6 +227,12 @@ def test_broken_readings_are_flagged_and_not_used() -> None:
     assert rated.flags == ("readings_unusable", "attribution_unchecked")
 
 
+def test_a_clock_that_was_lost_gives_readings_that_are_not_used() -> None:
+    rated = rate(ended(readings=(Reading(0, 0), *READINGS)))
+    assert (rated.hq_fen, rated.causes) == (9137, ())
+    assert rated.flags == ("readings_unusable", "attribution_unchecked")
+
+
 def test_line_loss_is_billed_but_not_compared_with_the_meter() -> None:
     periods = tuple(PeriodTotals(0, energy, energy * 105 // 100, 0) for energy in ENERGIES)
     billed = [period.loss_energy_dwh for period in periods]
