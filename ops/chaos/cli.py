@@ -59,13 +59,14 @@ def chaos(
     def say(text: str) -> None:
         sys.stderr.write(f"{time.monotonic() - started_s:6.1f} s  {text}\n")
 
-    say(f"seed {used_seed}, level {level}, commit {commit()}")
+    run = {"seed": used_seed, "commit": commit()}
+    say(f"seed {used_seed}, level {level}, commit {run['commit']}")
     ok = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in good order as well
     try:
         results = asyncio.run(run_cases(chosen, LEVELS[level], folder, used_seed, say))
         ok = len(results) == len(chosen) and all(result.ok for result in results)
-        _print(results, used_seed, as_json=as_json)
+        _print(results, run, as_json=as_json)
     except DemoError as error:
         say(f"failed: {error}")
     except KeyboardInterrupt:
@@ -79,12 +80,8 @@ def chaos(
         raise typer.Exit(_FAILED)
 
 
-def _print(results: list[CaseResult], seed: int, *, as_json: bool) -> None:
-    report = {
-        "seed": seed,
-        "commit": commit(),
-        "cases": [result.as_object() for result in results],
-    }
+def _print(results: list[CaseResult], run: dict[str, int | str], *, as_json: bool) -> None:
+    report = {**run, "cases": [result.as_object() for result in results]}
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
         return

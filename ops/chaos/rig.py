@@ -25,7 +25,7 @@ _DRAIN_LIMIT_S = 90.0
 _STOP_LIMIT_S = 2.0
 _OVER = frozenset({"billed", "failed", "in_review"})
 _OPEN_UNDER_LOAD = 4
-_PATIENCE_S = 2.0
+_PATIENCE_S = 3.0
 
 
 class Rig:
