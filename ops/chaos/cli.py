@@ -59,7 +59,7 @@ def chaos(
     def say(text: str) -> None:
         sys.stderr.write(f"{time.monotonic() - started_s:6.1f} s  {text}\n")
 
-    run = {"seed": used_seed, "commit": commit()}
+    run: dict[str, int | str] = {"seed": used_seed, "commit": commit()}
     say(f"seed {used_seed}, level {level}, commit {run['commit']}")
     ok = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in good order as well
