@@ -118,8 +118,8 @@ class Agent:
         self._recovering: asyncio.Task[None] | None = None
         self._unsynced: list[Callable[[], None]] = []
         self._syncing: asyncio.Task[None] | None = None
-        self.journal.on_trouble(self.station.on_journal_trouble)
-        self.telemetry.on_dropped(self.station.on_telemetry_dropped)
+        self.journal.on_trouble(self.station.stores.on_journal_trouble)
+        self.telemetry.on_dropped(self.station.stores.on_telemetry_dropped)
         self.local_api = LocalApi(data_dir / "agent.sock", handlers(self.station, self._health))
 
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:

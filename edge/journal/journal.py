@@ -190,7 +190,7 @@ class Journal:
         self._ready_listeners.append(listener)
 
     def on_trouble(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the event loop whenever `failed` or `recovered` changes."""
+        """Call `listener` on the event loop whenever `failed`, `recovered` or `parked` changes."""
         self._trouble_listeners.append(listener)
 
     async def close(self) -> None:
@@ -227,7 +227,7 @@ class Journal:
             logger.debug("journal report after the end of the loop")
 
     def _take_report(self, report: Report) -> None:
-        was = (self.failed, self.recovered)
+        was = (self.failed, self.recovered, self.parked)
         self.failed = report.error
         self.epoch = report.epoch
         self.parked = report.parked
@@ -243,7 +243,7 @@ class Journal:
                 self._pending_bytes -= self._sizes.pop(work.no)
             if (on_done := self._waiters.pop(work.no, None)) is not None:
                 _call(on_done, report.outcome is not None)
-        if (self.failed, self.recovered) != was:
+        if (self.failed, self.recovered, self.parked) != was:
             for listener in self._trouble_listeners:
                 listener()
         if report.outcome is not None and report.outcome.heads:

@@ -8,7 +8,7 @@ commit, and what had to wait for that commit goes out after it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ from edge.devices.chargers.wishes import (
     HoldTariff,
     StopRemotely,
 )
-from edge.journal import Change, Journal
+from edge.journal import Journal
 from edge.journal.journal import PENDING_MAX
 from edge.safety import latches as latch_book
 from edge.safety.engine import SafetyEngine, Trip
@@ -40,6 +40,7 @@ from edge.station.numbers import TransactionNumbers
 from edge.station.registry import Registry
 from edge.station.report import state_report
 from edge.station.starts import Starts
+from edge.station.stores import StoreWatch
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
 from edge.station.transactions import TransactionBook
@@ -105,7 +106,6 @@ class Station:
         self.tariffs = TariffShelf(load(tariffs.KIND), load(tariffs.KIND_CONFIRMED))
         self._local_tariff = self.tariffs.put(local_tariff) if local_tariff is not None else None
         self._tariff_id: UUID | None = None
-        self._recovered = journal.recovered
         self.registry = Registry(load(registry.KIND), local_charge_points)
         self.latches = _load_latches(journal)
         self.alarms = AlarmBook(load(alarms.KIND))
@@ -134,7 +134,8 @@ class Station:
             on_not_confirmed=self._on_not_confirmed,
         )
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
-        self._desk = CommandDesk(load(desk.KIND), self.carrier.carry)
+        self.stores = StoreWatch(self, journal)
+        self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
         self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
@@ -158,7 +159,7 @@ class Station:
     def _resume(self, now: r.Moment) -> None:
         """Go on where the last run of the agent ended."""
         for command_id in self.carrier.resume():
-            self._desk.resume(command_id)
+            self.desk.resume(command_id)
         for config in self.registry.all().values():
             self.expect(config.charge_point_no, config.connector_count, now)
         for transaction in self.book.open_transactions():
@@ -198,14 +199,7 @@ class Station:
             effects.changes.append(self._local_tariff)
         if self.latches.unreadable:
             effects.add(self.alarms.raise_alarm("latch_unreadable", alarms.STATION, now.wall_ms))
-        effects.add(self.alarms.clear_alarm("storage_failed", alarms.STATION, now.wall_ms))
-        if self._journal.recovered:
-            reason = self._journal.recovered
-            effects.add(
-                self.alarms.raise_alarm(
-                    "storage_failed", alarms.STATION, now.wall_ms, reason=reason
-                )
-            )
+        effects.add(self.stores.at_start(now.wall_ms))
         self.perform(effects)
         if self._journal.recovered:
             self.on_new_journal()
@@ -251,9 +245,7 @@ class Station:
     def _grant_late(self, wish: AnyWish) -> None:
         """Grant what waited for a commit, unless a start was blocked or expired meanwhile."""
         now = self.now()
-        withdrawn = self.starts.withdraw(
-            wish, now, lambda id_: self._desk.is_late(id_, now.wall_ms)
-        )
+        withdrawn = self.starts.withdraw(wish, now, lambda id_: self.desk.is_late(id_, now.wall_ms))
         if withdrawn is None:
             self._grant(wish)
         else:
@@ -336,17 +328,17 @@ class Station:
     def on_command(self, envelope: CommandEnvelope) -> None:
         """Take in a command of HQ."""
         now_ms = self._clock.now_ms()
-        effects, carry = self._desk.receive(envelope, now_ms)
+        effects, carry = self.desk.receive(envelope, now_ms)
         if not carry:
             self.perform(effects)
             return
 
         def carry_out(ok: bool) -> None:
             if ok:
-                self.perform(self._desk.carry_out(envelope, self._clock.now_ms()))
+                self.perform(self.desk.carry_out(envelope, self._clock.now_ms()))
             else:
                 # HQ sends it again, and then it is as if it came for the first time.
-                self._desk.forget(envelope.command_id)
+                self.desk.forget(envelope.command_id)
                 logger.error("command not stored, not carried out id=%s", envelope.command_id)
 
         self._journal.append(effects.events, effects.changes, carry_out)
@@ -355,7 +347,7 @@ class Station:
         self, command_id: UUID, outcome: Outcome, reason: str = "", answer: bytes = b""
     ) -> Effects:
         """Say how a command ended."""
-        return self._desk.settle(command_id, outcome, reason, self._clock.now_ms(), answer)
+        return self.desk.settle(command_id, outcome, reason, self._clock.now_ms(), answer)
 
     def on_hq_connected(self) -> None:
         """Tell HQ everything at once, so that it heals whatever it missed."""
@@ -443,48 +435,10 @@ class Station:
     def tick_hourly(self) -> None:
         """Drop what is too old to matter, and push what a charge point did not take before."""
         now_ms = self._clock.now_ms()
-        effects = self._desk.forget_old(now_ms)
+        effects = self.desk.forget_old(now_ms)
         effects.add(self.alarms.clear_past(now_ms))
         self.perform(effects)
         self.push_tariff()
-
-    def on_journal_trouble(self) -> None:
-        """The disk fails, works again, or its file was broken and is a new one now."""
-        now_ms = self._clock.now_ms()
-        effects = Effects()
-        if self._journal.recovered != self._recovered:
-            self._recovered = self._journal.recovered
-            effects.changes.extend(self._everything())
-            self.on_new_journal()
-        if reason := self._journal.failed or self._recovered:
-            effects.add(
-                self.alarms.raise_alarm("storage_failed", alarms.STATION, now_ms, reason=reason)
-            )
-        else:
-            effects.add(self.alarms.clear_alarm("storage_failed", alarms.STATION, now_ms))
-        self.perform(effects)
-
-    def _everything(self) -> Iterator[Change]:
-        """Yield the whole state, for a store that is new and empty."""
-        yield from self.latches.everything()
-        yield from self.book.everything()
-        yield from self.alarms.everything()
-        yield from self.registry.everything()
-        yield from self.tariffs.everything()
-        yield from self.access.everything()
-        yield from self.starts.everything()
-        yield from self._desk.everything()
-
-    def on_telemetry_dropped(self, records: int, total: int) -> None:
-        """The telemetry store had to drop its oldest."""
-        now_ms = self._clock.now_ms()
-        effects = self.alarms.raise_alarm(
-            "telemetry_dropped", alarms.STATION, now_ms, records=str(total)
-        )
-        effects.events.append(
-            e.TelemetryDropped(occurred_at=from_ms(now_ms), records=records, total_records=total)
-        )
-        self.perform(effects)
 
 
 def _load_latches(journal: Journal) -> Latches:

@@ -40,6 +40,7 @@ class _NoJournal:
     recovered: str | None = None
     failed: str | None = None
     damaged = 0
+    parked = 0
     pending_bytes = 0
     boot_id: UUID = uuid4()
 

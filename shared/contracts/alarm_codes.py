@@ -158,6 +158,15 @@ CATALOGUE: dict[str, AlarmCode] = dict(
             ),
         ),
         _code(
+            "fact_parked",
+            Severity.CRITICAL,
+            ("{facts} 条事件已搁置, 未上报总部", "{facts} facts set aside, not told to HQ"),
+            (
+                "事件已损坏或过大, 仍保存在场站数据库。请联系支持。",
+                "Each is damaged or too large, and still in the station's database. Call support.",
+            ),
+        ),
+        _code(
             "latch_unreadable",
             Severity.CRITICAL,
             ("安全闭锁状态不可读", "Safety latch state cannot be read"),

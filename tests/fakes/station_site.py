@@ -166,7 +166,7 @@ class Site:
         )
         self.bus: EventBus[r.AnyReport] = EventBus(self.clock)
         self.station.connect(self.points, self.bus)
-        self.journal.on_trouble(self.station.on_journal_trouble)
+        self.journal.on_trouble(self.station.stores.on_journal_trouble)
         self.station.start()
 
     async def close(self) -> None:

@@ -149,7 +149,7 @@ async def test_a_journal_that_breaks_meanwhile_tells_hq_again_and_lets_records_c
         agent.journal.acknowledge(Lane.BILL, [agent.journal.head(Lane.BILL).seq])
         await agent.journal.commit([])
         agent.journal.recovered = "station.db.broken: torn"  # what the writer says of it
-        agent.station.on_journal_trouble()
+        agent.station.stores.on_journal_trouble()
         await agent._recovering
         await agent.journal.commit([])
         (again,) = unpack_events(agent.journal.head(Lane.BILL).body)

@@ -314,7 +314,7 @@ async def test_frames_are_read_without_blocking_and_not_kept(site: Site) -> None
     while not [s for s in site.told(e.CommandSettled) if s.command_id == command_id]:
         await site.settle()
     assert site.told(e.CommandSettled)[-1].answer == b"f 1 2"
-    assert command_id not in site.station._desk._seen
+    assert command_id not in site.station.desk._seen
 
 
 async def test_seen_commands_are_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,10 +322,10 @@ async def test_seen_commands_are_forgotten(site: Site, monkeypatch: pytest.Monke
     for _ in range(10):
         await site.command(c.ReportState())
     site.station.tick_hourly()
-    assert len(site.station._desk._seen) == 5
+    assert len(site.station.desk._seen) == 5
     site.clock.advance(8 * 86_400)
     site.station.tick_hourly()
-    assert site.station._desk._seen == {}
+    assert site.station.desk._seen == {}
 
 
 async def test_a_tariff_is_pushed_when_it_becomes_valid(site: Site) -> None:

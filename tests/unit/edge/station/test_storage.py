@@ -73,7 +73,7 @@ async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
         with sqlite3.connect(site._folder() / "station.db") as db:
             await site.settle()
             db.execute(f"DELETE FROM {table}")
-    site.station.on_journal_trouble()
+    site.station.stores.on_journal_trouble()
     await site.settle()
     assert "storage_failed" in [alarm.code for alarm in site.told(e.AlarmRaised)]
     await site.crash()
@@ -154,3 +154,18 @@ async def test_the_late_end_of_a_replaced_link_changes_nothing(site: Site) -> No
     site.points.online.add(CP)
     assert site.told(e.ChargePointLost) == []
     assert site.station.live.get((CP, 1)).online
+
+
+async def test_a_fact_that_is_set_aside_raises_an_alarm(site: Site) -> None:
+    # The first is sealed into a batch; the second waits behind it, and rots there.
+    await site.journal.commit([site.station.state_report()])
+    await site.journal.commit([site.station.state_report()])
+    with sqlite3.connect(site._folder() / "station.db") as db:
+        db.execute("UPDATE event SET crc = crc + 1")
+    await site.settle()
+    await site.settle()
+    assert site.journal.parked == 1
+    (alarm,) = [each for each in site.told(e.AlarmRaised) if each.code == "fact_parked"]
+    assert alarm.params == {"facts": "1"}
+    await site.restart()
+    assert site.station.alarms.is_open("fact_parked", "station")
