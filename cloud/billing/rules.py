@@ -43,6 +43,9 @@ UNSEEN_FLAG = "start_unseen"
 """The station's word for a transaction that it did not see run: its readings are then the
 record's own two, and a straight line between them proves nothing about periods."""
 TOO_LONG_MS = 24 * 3_600_000
+MINUTE_MS = 60_000
+START_FAILED_REASONS = frozenset(range(0x4A, 0x6A)) - {0x58}
+"""A record's stop reasons by which charging never began (YKC 0x3B)."""
 LARGEST_BILL_NANO = 10**15
 """A million yuan. More is nonsense from the wire and would not fit the columns either."""
 
@@ -128,7 +131,8 @@ def rate_order(ended: TransactionEnded, *, tariff: Tariff | None, zone: ZoneInfo
     flags = list(ended.flags)
     readings_usable = _readings_usable(ended, flags)
     energies_dwh = _record_energies(ended.record, flags)
-    if _is_zero(ended, energies_dwh, readings_usable=readings_usable):
+    nothing_charged = _is_zero(ended, energies_dwh, readings_usable=readings_usable)
+    if nothing_charged and not _costs_time(ended, tariff):
         return Rated(basis=Basis.ZERO, bill=zero_bill(), flags=tuple(flags))
     if tariff is None:
         return Rated(basis=Basis.NONE, bill=None, causes=(Cause.NO_TARIFF,), flags=tuple(flags))
@@ -144,7 +148,7 @@ def rate_order(ended: TransactionEnded, *, tariff: Tariff | None, zone: ZoneInfo
 
 
 def zero_bill() -> Bill:
-    """Return the bill of a transaction without energy: nothing, whatever the tariff."""
+    """Return the bill of a transaction that costs nothing."""
     return Bill(
         lines=(),
         minutes=0,
@@ -357,6 +361,20 @@ def _is_zero(
             return False
         return not readings_usable or _risen_dwh(ended) <= ENERGY_TOLERANCE_DWH
     return readings_usable and _risen_dwh(ended) == 0
+
+
+def _costs_time(ended: TransactionEnded, tariff: Tariff | None) -> bool:
+    """Whether time alone is to be paid for.
+
+    A price by time is for the place, which nobody else could use, so it is due without energy
+    too; but not where charging never began, which is no fault of the customer. Under an unknown
+    tariff nobody was promised a price by time.
+    """
+    if tariff is None or not tariff.per_minute_e5:
+        return False
+    if ended.record is not None and ended.record.stop_reason in START_FAILED_REASONS:
+        return False
+    return duration_ms(ended) >= MINUTE_MS
 
 
 def _risen_dwh(ended: TransactionEnded) -> int:

@@ -303,6 +303,36 @@ def test_no_energy_costs_nothing_under_any_tariff(tariff: Tariff | None) -> None
 
 
 @pytest.mark.parametrize(
+    ("minutes", "seconds", "stop_reason", "basis", "hq_fen"),
+    [
+        (60, 0, 0x40, Basis.RECORD, 60),
+        (1, 0, 0x40, Basis.RECORD, 1),
+        (0, 59, 0x40, Basis.ZERO, 0),
+        (60, 0, 0x49, Basis.RECORD, 60),
+        (60, 0, 0x4A, Basis.ZERO, 0),
+        (60, 0, 0x69, Basis.ZERO, 0),
+        (60, 0, 0x6A, Basis.RECORD, 60),
+    ],
+)
+def test_a_price_by_time_is_due_without_energy_unless_the_start_failed(
+    minutes: int, seconds: int, stop_reason: int, basis: Basis, hq_fen: int
+) -> None:
+    by_time = msgspec.structs.replace(TARIFF, per_minute_e5=1000)
+    nothing = record(**NO_ENERGY, stop_reason=stop_reason)
+    ended_at = START + timedelta(minutes=minutes, seconds=seconds)
+    event = ended(record=nothing, readings=(), ended_at=ended_at, tariff_hash="")
+    rated = rate(event, by_time)
+    assert (rated.basis, rated.hq_fen, rated.causes) == (basis, hq_fen, ())
+
+
+def test_an_estimate_of_nothing_costs_time_too() -> None:
+    by_time = msgspec.structs.replace(TARIFF, per_minute_e5=1000)
+    readings = (Reading(to_ms(START), 5), Reading(to_ms(END), 5))
+    rated = rate(ended(record=None, readings=readings, tariff_hash=""), by_time)
+    assert (rated.basis, rated.hq_fen, rated.causes) == (Basis.READINGS, 90, ())
+
+
+@pytest.mark.parametrize(
     ("risen_dwh", "basis", "causes"),
     [(200, Basis.ZERO, ()), (201, Basis.RECORD, (Cause.ATTRIBUTION,))],
 )
