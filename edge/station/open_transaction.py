@@ -160,13 +160,6 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         self.cut_from_ms, self.cut_ms = at_ms, cut_ms
 
 
-class Spent(Struct, frozen=True):
-    """What open transactions have come to: one token's, and everybody's."""
-
-    by_token_fen: int
-    by_all_fen: int
-
-
 class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     """What is remembered of a closed transaction, to know its record when it comes again.
 

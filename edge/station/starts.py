@@ -13,6 +13,7 @@ from edge.journal import Change
 from edge.safety.latches import Latches
 from edge.station.access import AccessList, Caps, Decision, unknown_reason
 from edge.station.effects import Effects
+from edge.station.exposure import Asked
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
 from edge.station.open_transaction import OpenTransaction, Stage
@@ -86,7 +87,8 @@ class Starts:
             return self._refuse(report, RefusalReason.OUT_OF_SERVICE)
         token = Token(report.token_kind, report.token)
         online = self._hq_reachable()
-        spent = self._book.spent(token, report.at.wall_ms + 1 if online else self._hq_knows_ms)
+        asked = Asked(token, *connector, report.parallel_no)
+        spent = self._book.spent(asked, report.at.wall_ms + 1 if online else self._hq_knows_ms)
         decision = self._access.decide(
             token,
             report.password,

@@ -24,8 +24,9 @@ from edge.station.closed import KIND as KIND_CLOSED
 from edge.station.closed import ClosedTransactions, left
 from edge.station.effects import Effects
 from edge.station.endings import Context, end_estimated
-from edge.station.limits import limit_reached
-from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Spent, Stage
+from edge.station.exposure import Asked, Spent, spent
+from edge.station.limits import limit_reached, used_fen
+from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
 from edge.station.registry import Registry
 from edge.station.stored import decode_all
 from edge.station.tariffs import TariffShelf
@@ -36,7 +37,6 @@ from shared.contracts.commands import ChargePointConfig
 from shared.contracts.events import Token, TransactionEnded
 from shared.contracts.words import StartMeans
 from shared.ids import uuid7
-from shared.money import NANO_PER_E4, NANO_PER_FEN, divide_half_up
 
 KIND = "transaction"
 
@@ -112,17 +112,13 @@ class TransactionBook:
             if (other.charge_point_no, other.parallel_no) == wanted
         ]
 
-    def spent(self, token: Token, since_ms: int) -> Spent:
+    def spent(self, asked: Asked, since_ms: int) -> Spent:
         """Return what is open or was closed since then: one token's, and everybody's."""
-        by_token = by_all = 0
-        for transaction in self._open.values():
-            amount_fen = divide_half_up(transaction.last_amount_e4 * NANO_PER_E4, NANO_PER_FEN)
-            by_all += amount_fen
-            by_token += amount_fen if transaction.token == token else 0
-        for closed in self.closed.since(since_ms):
-            by_all += closed.payable_fen
-            by_token += closed.payable_fen if closed.token == token else 0
-        return Spent(by_token, by_all)
+        return spent(asked, self._open.values(), self.closed.since(since_ms), self._used_fen)
+
+    def _used_fen(self, transaction: OpenTransaction) -> int:
+        version = self._tariffs.get(transaction.tariff_version_id)
+        return used_fen(transaction, version, self._zone)
 
     # Opening
 
@@ -251,7 +247,7 @@ class TransactionBook:
         transaction.take(sample, self._zone)
         self._dirty.add(transaction.transaction_no)
         version = self._tariffs.get(transaction.tariff_version_id)
-        if not transaction.stop_sent and limit_reached(transaction, sample, version):
+        if not transaction.stop_sent and limit_reached(transaction, sample, version, self._zone):
             effects = effects or Effects()
             effects.add(self.stop(transaction))
         return effects

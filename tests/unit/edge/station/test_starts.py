@@ -16,7 +16,7 @@ from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
 from shared.contracts.words import Outcome, RefusalReason, TokenKind
-from tests.fakes.station_site import CARD, CP, VERSION, Site
+from tests.fakes.station_site import CARD, CP, CP2, VERSION, Site
 
 OTHER = "00000000FFFFFFFF"
 
@@ -121,6 +121,8 @@ async def test_without_a_tariff_nobody_starts(tmp_path: Path) -> None:
 
 
 async def test_a_connector_that_charges_is_not_started_again(site: Site) -> None:
+    await site.command(entry(limit_fen=0))
+    site.hq_up = True
     await site.run()
     assert not (await answer(site)).accepted
     assert (await answer(site, connector_no=2)).accepted
@@ -129,20 +131,63 @@ async def test_a_connector_that_charges_is_not_started_again(site: Site) -> None
 async def test_a_transaction_that_nobody_hears_of_blocks_nobody(site: Site) -> None:
     await site.run()
     site.clock.advance(61)
+    site.hq_up = True
     assert (await answer(site)).accepted
 
 
 async def test_offline_exposure_is_capped_over_open_and_closed_ones(site: Site) -> None:
-    assert (await answer(site, connector_no=2)).balance_fen == 30_000
     number = await site.start()
     site.charging(number, 200_000)
-    assert (await answer(site, connector_no=2)).balance_fen == 28_000
+    found = await answer(site, connector_no=2)  # 300 yuan may be spent already, of 300
+    assert (found.accepted, found.reason) == (False, RefusalReason.LIMIT_REACHED)
     site.record(number, 200_000, minutes=30)
     assert (await answer(site)).balance_fen == 28_000  # closed, but HQ has not counted it
     site.hq_up = True
     await site.tick()
     site.hq_up = False
     assert (await answer(site)).balance_fen == 30_000  # now it has
+
+
+async def test_all_that_is_permitted_at_once_stays_within_the_caps(site: Site) -> None:
+    entries = tuple(
+        c.AccessEntry(token=e.Token(TokenKind.CARD, f"{n:016X}"), limit_fen=90_000)
+        for n in range(5)
+    )
+    await site.command(c.PublishAccessList(version=2, entries=entries))
+    site.log_in(CP2)
+    given = []
+    for n in range(4):  # 300 yuan for each token, 1000 for the station
+        place = {"charge_point_no": (CP, CP2)[n // 2], "connector_no": n % 2 + 1}
+        given.append((await answer(site, token=f"{n:016X}", **place)).balance_fen)
+    assert given == [30_000, 30_000, 30_000, 10_000]
+
+
+async def test_who_swipes_again_has_the_whole_limit_again(site: Site) -> None:
+    assert (await answer(site)).balance_fen == 30_000
+    assert (await answer(site)).balance_fen == 30_000  # in place of the first, not beside it
+
+
+async def test_what_ended_counts_as_what_it_came_to(site: Site) -> None:
+    number = await site.start()
+    site.charging(number, 200_000)
+    site.clock.advance(5)
+    site.sample(plugged_in=True, transaction_no=number, energy_dwh=200_000)
+    assert (await answer(site)).balance_fen == 28_000
+
+
+async def test_a_charge_point_that_counts_no_money_stops_at_the_limit_too(site: Site) -> None:
+    await site.command(entry(limit_fen=500))  # 5 yuan
+    number = await site.start()
+    site.charging(number, 49_000, amount_e4=0)
+    assert site.points.of(w.StopRemotely) == []
+    site.charging(number, 50_000, amount_e4=0)  # 5 kWh at 1 yuan
+    assert len(site.points.of(w.StopRemotely)) == 1
+    site.hq_up = True
+    await site.tick()
+    site.hq_up = False
+    site.clock.advance(5)
+    site.sample(plugged_in=True, transaction_no=number, energy_dwh=50_000)
+    assert not (await answer(site)).accepted  # nothing of the 5 yuan is left
 
 
 async def test_an_unknown_token_is_asked_about(site: Site) -> None:
