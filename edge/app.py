@@ -113,6 +113,8 @@ class Agent:
         if settings.hq is not None:
             self.link = self._make_link(settings.hq, clock, fast=fast)
             self.station.watch_lease = self.link.watch
+            link = self.link
+            self.station.clocks.hq_offset_ms = lambda: link.state.hq_offset_ms
         self.station.sync_evidence = self._sync_frames
         self.station.on_new_journal = self._recover_records
         self._recovering: asyncio.Task[None] | None = None

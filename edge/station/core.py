@@ -32,6 +32,7 @@ from edge.station import access, alarms, closed, desk, numbers, registry, tariff
 from edge.station.access import AccessList, Caps
 from edge.station.alarms import AlarmBook
 from edge.station.carry import Carrier
+from edge.station.clocks import ClockKeeper
 from edge.station.desk import CommandDesk
 from edge.station.effects import Confirm, Effects
 from edge.station.hearing import Hearing
@@ -135,6 +136,7 @@ class Station:
         )
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self.stores = StoreWatch(self, journal)
+        self.clocks = ClockKeeper(timing.hq_clock_tolerance_ms, now)
         self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
         self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
@@ -433,10 +435,11 @@ class Station:
         self.lost_since_s.setdefault(charge_point_no, now.mono_s)
 
     def tick_hourly(self) -> None:
-        """Drop what is too old to matter, and push what a charge point did not take before."""
-        now_ms = self._clock.now_ms()
-        effects = self.desk.forget_old(now_ms)
-        effects.add(self.alarms.clear_past(now_ms))
+        """Drop what is too old, set clocks, push what a charge point did not take before."""
+        now = self.now()
+        effects = self.desk.forget_old(now.wall_ms)
+        effects.add(self.alarms.clear_past(now.wall_ms))
+        effects.wishes.extend(self.clocks.due(list(self.registry.all()), now))
         self.perform(effects)
         self.push_tariff()
 

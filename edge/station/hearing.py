@@ -139,6 +139,7 @@ class Hearing:
                 config=config,
                 tariff=self._station.tariffs.held(report.at.wall_ms),
                 confirmed_hash=self._station.tariffs.confirmed_hash(number),
+                set_clock=self._station.clocks.trusted(report.at.wall_ms),
                 open_transaction_nos=tuple(
                     transaction.transaction_no
                     for transaction in self._station.book.open_transactions()

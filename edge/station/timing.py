@@ -15,8 +15,8 @@ class Timing(Struct, frozen=True):
         ask_hq_s: HQ has this long to answer for a token that is not on the list.
         alive_s: A transaction counts as alive this long after its last sample.
         clock_tolerance_ms: A charge point's time is used when this close to ours (wall time).
+        hq_clock_tolerance_ms: Our own time is handed on when this close to HQ's (wall time).
         offline_alarm_s: A charge point that is gone this long raises an alarm.
-        read_again_s, stop_again_s, stop_failed_s: The rungs of the stop ladder.
     """
 
     start_s: float = 150.0
@@ -25,12 +25,8 @@ class Timing(Struct, frozen=True):
     ask_hq_s: float = 3.0
     alive_s: float = 60.0
     clock_tolerance_ms: int = 60_000
+    hq_clock_tolerance_ms: int = 300_000
     offline_alarm_s: float = 5.0
-    read_first_s: float = 0.5
-    read_again_s: float = 1.0
-    stop_again_s: float = 2.0
-    stop_again_times: int = 3
-    stop_failed_s: float = 10.0
 
 
 NORMAL = Timing()
@@ -43,5 +39,6 @@ def fast(scale: float) -> Timing:
         estimate_s=30.0,
         alive_s=5.0,
         clock_tolerance_ms=int(60_000 * max(scale / 10, 1)),
+        hq_clock_tolerance_ms=int(300_000 * max(scale / 10, 1)),
         offline_alarm_s=1.0,
     )

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from edge.devices.chargers import reports as r
+from edge.devices.chargers import wishes as w
 from edge.journal import Put
 from edge.safety.latches import Latch
 from edge.station import core
 from shared.contracts import events as e
-from tests.fakes.station_site import CP, Site
+from tests.fakes.station_site import CP, CP2, Site
 
 
 @pytest.fixture
@@ -169,3 +170,26 @@ async def test_a_fact_that_is_set_aside_raises_an_alarm(site: Site) -> None:
     assert alarm.params == {"facts": "1"}
     await site.restart()
     assert site.station.alarms.is_open("fact_parked", "station")
+
+
+async def test_charge_points_get_our_time_daily_while_it_can_be_right(site: Site) -> None:
+    def login() -> w.DecideLogin:
+        site.bus.publish(
+            r.LoginRequested(site.at(), CP, 9, "10.0.0.9", 2, True, "1.6", "1", "", 0, 0)
+        )
+        return site.points.logins[-1]
+
+    assert login().set_clock
+    site.clock.advance(86_000)
+    site.station.tick_hourly()
+    assert [wish.charge_point_no for wish in site.points.take(w.SetClock)] == [CP, CP2]
+    site.station.tick_hourly()
+    assert site.points.take(w.SetClock) == []
+    site.clock.advance(86_000)
+    site.station.clocks.hq_offset_ms = lambda: -3_600_000
+    site.station.tick_hourly()
+    assert not login().set_clock
+    assert site.points.take(w.SetClock) == []
+    site.station.clocks.hq_offset_ms = lambda: None
+    site.clock.jump(-20 * 365 * 86_400)
+    assert not login().set_clock
