@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from shared.clock import to_ms
 from shared.contracts.events import Record, TransactionEnded
@@ -75,6 +75,7 @@ class Cause(StrEnum):
     METER_FALLS = "meter_falls"
     TOO_LONG = "too_long"
     DISPUTED = "disputed"
+    DECIDED = "decided"
 
 
 class Check(Struct, frozen=True):
@@ -145,6 +146,19 @@ def rate_order(ended: TransactionEnded, *, tariff: Tariff | None, zone: ZoneInfo
         flags=flags,
     )
     return _rate(inputs)
+
+
+def held(rated: Rated, cause: Cause) -> Rated:
+    """Return the same figure as a proposal that somebody must look at because of `cause`."""
+    return structs.replace(rated, causes=tuple(dict.fromkeys((*rated.causes, cause))))
+
+
+def after_decision(rated: Rated, *, decided_fen: int) -> Rated:
+    """Return what a later record means after somebody has decided that `decided_fen` is paid.
+
+    A person's word is never overruled by a record; a record that agrees needs no other look.
+    """
+    return rated if rated.hq_fen == decided_fen else held(rated, Cause.DECIDED)
 
 
 def zero_bill() -> Bill:

@@ -15,9 +15,11 @@ from cloud.billing.rules import (
     Cause,
     Check,
     Rated,
+    after_decision,
     arithmetic_limit_nano,
     attribution_limit_dwh,
     duration_ms,
+    held,
     plausible_limit_dwh,
     rate_order,
 )
@@ -455,3 +457,16 @@ def test_energy_in_a_period_without_a_price_is_looked_at() -> None:
 
 def test_flags_of_the_station_are_kept() -> None:
     assert rate(msgspec.structs.replace(ended(), flags=("clock",))).flags == ("clock",)
+
+
+# --- a record after a decision -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("decided_fen", "causes"), [(9137, ()), (0, (Cause.DECIDED,))])
+def test_a_record_does_not_overrule_a_decision(decided_fen: int, causes: tuple[Cause, ...]) -> None:
+    rated = after_decision(rate(ended()), decided_fen=decided_fen)
+    assert (rated.hq_fen, rated.causes) == (9137, causes)
+
+
+def test_a_cause_is_named_once() -> None:
+    assert held(held(rate(ended()), Cause.DISPUTED), Cause.DISPUTED).causes == (Cause.DISPUTED,)
