@@ -156,7 +156,11 @@ class Station:
             tariffs=self.tariffs,
             registry=self.registry,
             now=now,
+            stopping=self._is_stopping,
         )
+
+    def _is_stopping(self, connector: tuple[str, int]) -> bool:
+        return self.safety.stopping(connector)
 
     def _resume(self, now: r.Moment) -> None:
         """Go on where the last run of the agent ended."""

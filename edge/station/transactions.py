@@ -7,6 +7,7 @@ money depend on at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -56,8 +57,13 @@ class TransactionBook:
         tariffs: TariffShelf,
         registry: Registry,
         now: Moment,
+        stopping: Callable[[Connector], bool],
     ) -> None:
-        """Take what the journal holds under `KIND` and `KIND_CLOSED`."""
+        """Take what the journal holds under `KIND` and `KIND_CLOSED`.
+
+        `stopping` says whether a stop of a connector still waits for its proof.
+        """
+        self._stopping = stopping
         self._zone = zone
         self._timing = timing
         self._tariffs = tariffs
@@ -67,7 +73,6 @@ class TransactionBook:
         self._on_connector: dict[Connector, OpenTransaction] = {}
         for transaction in self.open_transactions():
             self._on_connector[_place(transaction)] = transaction
-            transaction.stop_sent = False  # the ladder behind it is gone
             if transaction.stage is Stage.CHARGING and transaction.unreachable_since_ms is None:
                 transaction.unreachable_since_ms = now.wall_ms  # until it is seen again
         # Time limits run on the monotonic clock and begin anew after a restart.
@@ -247,7 +252,9 @@ class TransactionBook:
         transaction.take(sample, self._zone)
         self._dirty.add(transaction.transaction_no)
         version = self._tariffs.get(transaction.tariff_version_id)
-        if not transaction.stop_sent and limit_reached(transaction, sample, version, self._zone):
+        # Charging may resume after the proof of a stop: then it is stopped again.
+        may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
+        if may_stop and limit_reached(transaction, sample, version, self._zone):
             effects = effects or Effects()
             effects.add(self.stop(transaction))
         return effects
@@ -370,7 +377,6 @@ class TransactionBook:
         effects = Effects()
         self._online.discard(charge_point_no)
         for transaction in self._of(charge_point_no):
-            transaction.stop_sent = False
             if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
                 continue
             transaction.unreachable_since_ms = now.wall_ms

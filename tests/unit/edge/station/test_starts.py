@@ -261,6 +261,18 @@ async def test_limits_stop_the_charge(site: Site) -> None:
     assert len(site.points.of(w.StopRemotely)) == 2
 
 
+async def test_a_charge_that_goes_on_beyond_its_limit_is_stopped_again(site: Site) -> None:
+    await site.command(entry(limit_fen=10))
+    number = await site.run((0, 500, 1000))
+    assert len(site.points.take(w.StopRemotely)) == 1
+    site.clock.advance(1)
+    site.charging(number, 1000, current_da=0)  # the proof, but it is no end
+    await site.tick()
+    assert site.points.take(w.StopRemotely) == []
+    site.charging(number, 1010)
+    assert len(site.points.take(w.StopRemotely)) == 1
+
+
 async def test_a_limit_survives_a_restart(site: Site) -> None:
     await site.command(entry(limit_fen=10))
     number = await site.run((0, 500, 1000))
