@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,24 @@ class Ingested:
 Handler = Callable[[AsyncSession, Ingested, Any], Awaitable[None]]
 """`async def on_x(session, context, event)`: idempotent, no commit. An exception parks the
 whole batch, so refuse only what can never be handled."""
+FactsHandler = Callable[[AsyncSession, Sequence[tuple[Ingested, Any]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A handler that takes all of its facts of a transaction at once, in their order.
+
+    A few statements for many facts instead of a few for each. It is called before those that
+    take facts singly, so what it does must not depend on theirs.
+    """
+
+    handle: FactsHandler
+
+    async def __call__(self, session: AsyncSession, context: Ingested, event: Any) -> None:
+        """Handle one fact that comes alone."""
+        await self.handle(session, [(context, event)])
+
+
 Handlers = Mapping[type[Event], Handler]
 """A slice's table. Several slices may name one event; they are called in layer order."""
 
