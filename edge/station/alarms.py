@@ -24,6 +24,7 @@ _PAST = frozenset(
         "encryption_unsupported",
         "record_disputed",
         "record_foreign",
+        "record_unreadable",
         "telemetry_dropped",
     }
 )

@@ -23,6 +23,7 @@ _START_FLAGS = {
     4: StartMeans.OFFLINE_CARD,
     5: StartMeans.VIN,
 }
+_CONNECTORS_MAX = 99
 _TOTAL_MARGIN_DWH = 200
 """0.02 kWh: what a total may differ by without energy in it."""
 
@@ -83,6 +84,8 @@ def end_with_record(
         flags.append("meter_back_step")
     if record.transaction_no != transaction.transaction_no:
         flags.append("number_mismatch")
+    if not 1 <= record.connector_no <= _CONNECTORS_MAX:
+        flags.append("connector_implausible")
     readings = _final_readings(transaction, times.started_ms, times.ended_ms, total_dwh)
     return _ended(
         transaction,

@@ -29,6 +29,7 @@ _COMPLAINT_ALARMS = {
     "garbage": "charge_point_garbage",
     "encrypted": "encryption_unsupported",
     "record_foreign": "record_foreign",
+    "record_unreadable": "record_unreadable",
 }
 
 

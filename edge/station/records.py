@@ -71,7 +71,7 @@ def _number_of(book: TransactionBook, record: Record) -> tuple[str, ...]:
 def _made_number(record: Record) -> str:
     start = f"{record.meter_start_dwh} {record.started_at}".encode()
     digest = hashlib.sha256(start).hexdigest()[:16]
-    return f"{record.charge_point_no}{record.connector_no:02d}{digest}"
+    return f"{record.charge_point_no}{record.connector_no % 100:02d}{digest}"
 
 
 def _find_open(book: TransactionBook, report: RecordReceived) -> OpenTransaction | None:

@@ -116,6 +116,15 @@ CATALOGUE: dict[str, AlarmCode] = dict(
             ("检查桩编号设置。", "Check the charge point's number."),
         ),
         _code(
+            "record_unreadable",
+            Severity.MAJOR,
+            ("交易记录无法解析", "Transaction record that cannot be read"),
+            (
+                "账单可能缺失:检查桩固件与协议版本,并从原始报文人工补单。",
+                "A bill may be missing: check firmware and dialect, and read the raw frames.",
+            ),
+        ),
+        _code(
             "record_disputed",
             Severity.MAJOR,
             ("交易记录内容不一致", "Transaction record sent again with other content"),

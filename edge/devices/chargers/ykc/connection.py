@@ -210,7 +210,8 @@ class YkcConnection:
         try:
             message = messages.parse(kind, frame.body, peer.dialect)
         except MalformedMessageError as error:
-            self._bad_frame(number, "malformed", str(error), now, out)
+            code = "record_unreadable" if kind == _RECORD else "malformed"
+            self._bad_frame(number, code, str(error), now, out)
             return
         if message is None:
             self._complain(number, "unknown_kind", f"0x{kind:02X}", now, out)
@@ -450,8 +451,7 @@ class YkcConnection:
         out: Received,
         now: Moment,
     ) -> None:
-        if not self._names_connector(peer, message, now, out):
-            return
+        # Whatever connector it names: it is money, and known by its number.
         record, suspect = translate.record(message, self._zone, now)
         token = self._next_no()
         if len(self._records) >= _PENDING_RECORDS_MAX:

@@ -87,6 +87,28 @@ async def test_a_record_without_a_start_makes_a_transaction(site: Site) -> None:
     assert ended.station_bill.energy_dwh == 3000
 
 
+@pytest.mark.parametrize("connector_no", [0, 256 + 0xFF])
+async def test_a_record_is_matched_by_its_number_whatever_connector_it_names(
+    site: Site, connector_no: int
+) -> None:
+    number = await site.run()
+    site.record(number, 2000, minutes=1, connector_no=connector_no)
+    site.record("", 3000, connector_no=connector_no, meter_start_dwh=1)
+    await site.settle()
+    ended, other = ends(site)
+    assert (ended.transaction_no, ended.connector_no) == (number, 1)
+    assert "connector_implausible" in ended.flags
+    assert "connector_implausible" in other.flags
+    assert len(other.transaction_no) == 32
+    assert len(site.points.confirmed) == 2
+
+
+async def test_an_unreadable_record_is_an_alarm(site: Site) -> None:
+    site.bus.publish(r.Complained(site.at(), CP, 1, "record_unreadable", "too short"))
+    await site.settle()
+    assert [alarm.code for alarm in site.told(e.AlarmRaised)] == ["record_unreadable"]
+
+
 async def test_numberless_records_without_a_start_are_told_apart(site: Site) -> None:
     early = from_ms(site.clock.now_ms() - 7_200_000)
     site.record("", 3000, started=early)

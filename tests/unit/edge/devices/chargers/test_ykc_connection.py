@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import pytest
+from msgspec import structs
 
 from edge.devices.chargers import reports, wishes
 from edge.devices.chargers.protocol import Received
@@ -587,6 +588,20 @@ def test_times_that_make_no_sense_are_none(talk: Talk, start: Cp56Time) -> None:
     (received,) = talk.of(reports.RecordReceived)
     assert received.record.started_at is None
     assert received.clock_suspect
+
+
+@pytest.mark.parametrize("connector_no", [0, 256 + 0xFF])  # 0xFF is no BCD
+def test_a_record_counts_whatever_connector_it_names(talk: Talk, connector_no: int) -> None:
+    talk.hear(structs.replace(record(), connector_no=connector_no))
+    (received,) = talk.of(reports.RecordReceived)
+    assert received.record.connector_no == connector_no
+    assert not talk.of(reports.Complained)
+
+
+def test_a_record_that_cannot_be_read_is_more_than_a_bad_frame(talk: Talk) -> None:
+    raw = Frame(0x3B, record().build()[:60], b"\x01\x00").build()
+    talk.hear(raw)
+    assert [each.code for each in talk.of(reports.Complained)] == ["record_unreadable"]
 
 
 def test_a_foreign_record_is_no_bill(talk: Talk) -> None:
