@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from itertools import islice
 from math import floor
@@ -46,11 +47,16 @@ _RECORDS_DAYS = 30
 """The second copy of records goes on in a new file after so long; the one before is kept."""
 REDACTED = " redacted"
 _PENDING_MAX = 200_000
+_PENDING_BYTES_MAX = 64 * 1024 * 1024
+"""Frames and bytes of frames that wait in memory while the disk does not keep up."""
+_DAY_MAX = 1024 * 1024 * 1024
+_UNKNOWN_DAY_MAX = 64 * 1024 * 1024
+"""Bytes of a charge point's day, and of a day of everything that has no number logged in."""
 _FILES_MAX = 256
 _LINES_READ_MAX = 20_000
 _FILE_MODE = 0o600
 
-RawFrames = Iterable[tuple[str, str, bytes]]
+RawFrames = Sequence[tuple[str, str, bytes]]
 
 
 class FrameLogStats(msgspec.Struct):
@@ -67,8 +73,7 @@ class FrameLogStats(msgspec.Struct):
 class FrameLog:
     """Writes and reads the frame log below `root`.
 
-    `append` belongs to the event loop; `flush`, `maintain`, `reference`, `read_lines` and `close`
-    block on the disk and may run in any thread, one at a time.
+    `append` belongs to the event loop; all else blocks on the disk and may run in any thread.
     """
 
     def __init__(
@@ -80,8 +85,14 @@ class FrameLog:
         is_record: Callable[[bytes], bool] = lambda _: False,
         retention_days: int = 400,
         size_max_bytes: int = 20_000_000_000,
+        day_max_bytes: int = _DAY_MAX,
+        unknown_day_max_bytes: int = _UNKNOWN_DAY_MAX,
+        pending_max_bytes: int = _PENDING_BYTES_MAX,
     ) -> None:
         """Open nothing yet; folders are made when they are needed."""
+        self._day_max_bytes = day_max_bytes
+        self._unknown_day_max_bytes = unknown_day_max_bytes
+        self._pending_max_bytes = pending_max_bytes
         self.stats = FrameLogStats()
         self._root = root
         self._zone = zone
@@ -89,18 +100,24 @@ class FrameLog:
         self._is_record = is_record
         self._retention_days = retention_days
         self._size_max_bytes = size_max_bytes
-        self._pending: deque[tuple[datetime, RawFrames]] = deque()
+        self._pending: deque[tuple[datetime, RawFrames, int]] = deque()
+        self._appended_bytes = 0  # by the event loop only
+        self._taken_bytes = 0  # under the lock only
         self._files: OrderedDict[str, int] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._second = -1
         self._local: tuple[str, str, str] = ("", "", "")
         self._lock = threading.Lock()
 
     def append(self, frames: RawFrames, at: datetime) -> None:
         """Keep frames, all of the moment `at` (aware), until the next flush."""
-        if len(self._pending) < _PENDING_MAX:
-            self._pending.append((at, frames))
+        size = sum(len(raw) for _, _, raw in frames)
+        waiting = self._appended_bytes - self._taken_bytes
+        if len(self._pending) < _PENDING_MAX and waiting + size <= self._pending_max_bytes:
+            self._appended_bytes += size
+            self._pending.append((at, frames, size))
         else:
-            self.stats.dropped += 1
+            self.stats.dropped += len(frames)
 
     def flush(self) -> None:
         """Write what has been appended. Transaction records are on the disk afterwards."""
@@ -108,6 +125,7 @@ class FrameLog:
             # The event loop goes on appending meanwhile.
             pending = [self._pending.popleft() for _ in range(len(self._pending))]
             if pending:
+                self._taken_bytes += sum(size for _, _, size in pending)
                 self._write(pending)
 
     def close(self) -> None:
@@ -119,10 +137,10 @@ class FrameLog:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def _write(self, pending: list[tuple[datetime, RawFrames]]) -> None:
+    def _write(self, pending: list[tuple[datetime, RawFrames, int]]) -> None:
         lines: dict[str, list[str]] = {}
         records: list[str] = []
-        for at, frames in pending:
+        for at, frames, _ in pending:
             date_, second, offset = self._local_time(at)
             time = f"{second}.{at.microsecond:06d}{offset}"
             for number, direction, raw in frames:
@@ -156,6 +174,10 @@ class FrameLog:
         try:
             descriptor = self._file(name)
             data = memoryview("".join(lines).encode("ascii"))
+            if self._sizes[name] + len(data) > self._most_of(name):
+                self.stats.dropped += len(lines)
+                return
+            self._sizes[name] += len(data)
             while data:
                 data = data[os.write(descriptor, data) :]
             if sync:
@@ -171,10 +193,16 @@ class FrameLog:
                     error,
                     self.stats.write_errors,
                 )
-            if (stale := self._files.pop(name, None)) is not None:
-                os.close(stale)
+            self._let_go(name)
             return
         self.stats.written += len(lines)
+
+    def _most_of(self, name: str) -> int:
+        """Return the bytes that a file may have; records are never cut."""
+        if name == RECORDS:
+            return sys.maxsize
+        is_unknown = name.startswith(f"{UNKNOWN}/")
+        return self._unknown_day_max_bytes if is_unknown else self._day_max_bytes
 
     def _file(self, name: str) -> int:
         """Return an open file to append to; the one that was used longest ago gives way."""
@@ -191,26 +219,32 @@ class FrameLog:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             os.write(descriptor, b"\n")  # a line that a power cut tore stays alone
         self._files[name] = descriptor
+        self._sizes[name] = size
         if len(self._files) > _FILES_MAX:
-            os.close(self._files.popitem(last=False)[1])
+            oldest, stale = self._files.popitem(last=False)
+            del self._sizes[oldest]
+            os.close(stale)
         return descriptor
 
     # -- keeping house ---------------------------------------------------------------------
 
     def maintain(self, now: datetime) -> None:
-        """Compress closed days, remove what is too old or too much. Call it hourly."""
+        """Compress closed days, remove what is too old or too much. Call it hourly.
+
+        The lock is held for moments only: a record waits for a flush before it is confirmed.
+        """
         today = now.astimezone(self._zone).date()
+        for day, path in day_paths(self._root):
+            try:
+                if (today - day).days > self._retention_days:
+                    self._remove(path)
+                elif path.suffix == OPEN and day < today:
+                    self._compress(path)
+            except OSError as error:
+                logger.error("frame log not kept in order file=%s error=%s", path, error)
         with self._lock:
-            for day, path in day_paths(self._root):
-                try:
-                    if (today - day).days > self._retention_days:
-                        self._remove(path)
-                    elif path.suffix == OPEN and day < today:
-                        self._compress(path)
-                except OSError as error:
-                    logger.error("frame log not kept in order file=%s error=%s", path, error)
             self._turn_records(today)
-            self._shrink(today)
+        self._shrink(today)
 
     def _turn_records(self, today: date) -> None:
         path = self._root / RECORDS
@@ -219,8 +253,7 @@ class FrameLog:
                 began = _time_of(file.readline())
             if began is None or (today - began.date()).days <= _RECORDS_DAYS:
                 return
-            if (descriptor := self._files.pop(RECORDS, None)) is not None:
-                os.close(descriptor)
+            self._let_go(RECORDS)
             path.replace(self._root / _OLDER_RECORDS)
         except FileNotFoundError:
             return
@@ -228,9 +261,6 @@ class FrameLog:
             logger.error("frame log not kept in order file=%s error=%s", path, error)
 
     def _compress(self, path: Path) -> None:
-        name = path.relative_to(self._root).as_posix()
-        if (descriptor := self._files.pop(name, None)) is not None:
-            os.close(descriptor)
         target = path.with_name(path.name + CLOSED)
         making = path.with_name(path.name + ".part")
         # A day that was closed already gets what came late (a clock set back) as a further frame.
@@ -238,28 +268,41 @@ class FrameLog:
         descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
         with path.open("rb") as source, os.fdopen(descriptor, "wb") as out:
             out.write(before)
-            zstandard.ZstdCompressor(level=6).copy_stream(source, out)
+            size, _ = zstandard.ZstdCompressor(level=6).copy_stream(source, out)
             out.flush()
             os.fsync(out.fileno())
-        making.replace(target)
-        path.unlink()
+        with self._lock:
+            if path.stat().st_size != size:
+                making.unlink()  # something came late; the next look takes it all
+                return
+            self._let_go(path.relative_to(self._root).as_posix())
+            making.replace(target)
+            path.unlink()
 
     def _shrink(self, today: date) -> None:
-        """Remove the oldest days until the rest is within the size; never today."""
-        sized = [(day, path, path.stat().st_size) for day, path in day_paths(self._root)]
-        total = sum(size for _, _, size in sized)
-        for day, path, size in sorted(sized):
-            if total <= self._size_max_bytes or day >= today:
+        """Remove days until the rest is within the size, strangers' first; never today."""
+        sized = [
+            (path.parent.name != UNKNOWN, day, path, path.stat().st_size)
+            for day, path in day_paths(self._root)
+        ]
+        total = sum(size for *_, size in sized)
+        for _, day, path, size in sorted(sized):
+            if total <= self._size_max_bytes:
                 return
-            self._remove(path)
-            total -= size
+            if day < today:
+                self._remove(path)
+                total -= size
 
     def _remove(self, path: Path) -> None:
-        name = path.relative_to(self._root).as_posix()
-        if (descriptor := self._files.pop(name, None)) is not None:
-            os.close(descriptor)
-        path.unlink(missing_ok=True)
+        with self._lock:
+            self._let_go(path.relative_to(self._root).as_posix())
+            path.unlink(missing_ok=True)
         self.stats.removed_files += 1
+
+    def _let_go(self, name: str) -> None:
+        if (descriptor := self._files.pop(name, None)) is not None:
+            del self._sizes[name]
+            os.close(descriptor)
 
     # -- reading ---------------------------------------------------------------------------
 

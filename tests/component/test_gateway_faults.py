@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -279,6 +280,35 @@ async def test_too_many_connections_are_refused() -> None:
         assert station.gateway.stats.refused_full == 1
         first.send(messages.Heartbeat(NUMBER, 1, 0))
         await first.expect(messages.HeartbeatAnswer)
+
+
+async def test_who_holds_connections_keeps_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with AsyncExitStack() as stack:
+        station = await stack.enter_async_context(Station(connections_max=4))
+        station.adopt(NUMBER)
+        good = await stack.enter_async_context(Charger(station.port))
+        await good.log_in()
+        idle = [await stack.enter_async_context(Charger(station.port, ELSEWHERE)) for _ in range(3)]
+        async with Charger(station.port, ELSEWHERE) as one_more:
+            await one_more.closed()
+        station.adopt(OTHER)
+        other = await stack.enter_async_context(Charger(station.port, "127.0.0.3"))
+        await other.log_in(OTHER)
+        await idle[0].closed()
+        good.send(messages.Heartbeat(NUMBER, 1, 0))
+        await good.expect(messages.HeartbeatAnswer)
+        assert station.gateway.stats.crowded_out == 1
+        assert station.gateway.stats.refused_full == 1
+        assert "127.0.0.2 link" not in caplog.text
+
+
+async def test_a_stranger_is_heard_in_small_portions() -> None:
+    async with Station() as station, Charger(station.port) as charger:
+        beats = frame(messages.Heartbeat(NUMBER, 1, 0)) * 400
+        charger.send(beats, login(NUMBER))
+        await station.wait_for(reports.LoggedIn)
+        assert station.gateway.stats.throttled >= 1
 
 
 async def test_a_wish_may_close_the_link() -> None:

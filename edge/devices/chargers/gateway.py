@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ParamSpec, Protocol, cast
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 READ_SLICE = 16 * 1024
 READ_QUOTA = 64 * 1024
+STRANGER_QUOTA = 4 * 1024
+"""Bytes from a link on which nobody has logged in: a login needs some forty."""
+STRANGERS_LOGGED_S = 60.0
 WRITE_BUFFER_MAX = 64 * 1024
 CONNECTIONS_MAX = 1000
 
@@ -35,7 +39,7 @@ Arguments = ParamSpec("Arguments")
 class FrameSink(Protocol):
     """Where raw frames go. Must return at once and never raise."""
 
-    def append(self, frames: Iterable[tuple[str, str, bytes]], at: datetime) -> None:
+    def append(self, frames: Sequence[tuple[str, str, bytes]], at: datetime) -> None:
         """Take (charge point number or "", direction, raw bytes), all of one moment."""
         ...
 
@@ -43,11 +47,21 @@ class FrameSink(Protocol):
 class GatewayStats:
     """What the gateway has counted since it was made."""
 
-    __slots__ = ("accepted", "crashed", "not_reading", "refused_full", "throttled")
+    __slots__ = (
+        "accepted",
+        "crashed",
+        "crowded_out",
+        "not_reading",
+        "refused_full",
+        "strangers",
+        "throttled",
+    )
 
     def __init__(self) -> None:
         self.accepted = 0
         self.refused_full = 0
+        self.crowded_out = 0
+        self.strangers = 0
         self.throttled = 0
         self.not_reading = 0
         self.crashed = 0
@@ -79,7 +93,7 @@ class _Link(asyncio.Protocol):
         self.open = False
         self.paused = False
         self.pending = b""
-        self.quota_left = gateway.read_quota
+        self.quota_left = gateway.stranger_quota
         self.received_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,6 +132,9 @@ class ChargerGateway:
     ) -> None:
         """Make a gateway; `read_quota` is bytes from one link for each `timing.tick_s`."""
         self.read_quota = read_quota
+        self.stranger_quota = min(read_quota, STRANGER_QUOTA)
+        self._strangers_told = 0
+        self._strangers_due_s = 0.0
         self.stats = GatewayStats()
         self._new_connection = new_connection
         self._bus = bus
@@ -215,7 +232,7 @@ class ChargerGateway:
         """Take in a new TCP connection, unless there are too many."""
         peername = link.transport.get_extra_info("peername")
         link.address = peername[0] if peername else ""
-        if len(self._links) >= self._connections_max:
+        if len(self._links) >= self._connections_max and not self._make_room(link.address):
             self.stats.refused_full += 1
             if self.stats.refused_full == 1:
                 logger.warning("too many connections, refused address=%s", link.address)
@@ -230,6 +247,23 @@ class ChargerGateway:
         self._links[link.link_id] = link
         # The time without a login counts from here.
         self._carry_out(link, self._converse(link, link.connection.tick, self._moment()))
+
+    def _make_room(self, address: str) -> bool:
+        """End the oldest link without a login of the address that has most of them.
+
+        So nobody keeps the others out by holding connections; an address with many of its own
+        gets no more.
+        """
+        strangers = [
+            each for each in self._links.values() if not each.connection.charge_point_nos()
+        ]
+        held = Counter(each.address for each in strangers)
+        crowd = max(held, key=lambda each: held[each], default=address)
+        if crowd == address or held[crowd] <= held[address] + 1:
+            return False
+        self.stats.crowded_out += 1
+        self._end(next(each for each in strangers if each.address == crowd), "crowded_out")
+        return True
 
     def received(self, link: _Link, data: bytes) -> None:
         """Hand bytes to the conversation and act on what comes of them."""
@@ -330,7 +364,21 @@ class ChargerGateway:
             loop = asyncio.get_running_loop()
             loop.call_later(self._timing.linger_s, link.transport.abort)
         self._carry_out(link, received)
-        logger.info("link ended address=%s link=%d reason=%s", link.address, link.link_id, reason)
+        level = logging.INFO
+        if not received.reports:
+            # Nobody had logged in: one line a minute for all of them.
+            level = logging.DEBUG
+            self.stats.strangers += 1
+        where = (link.address, link.link_id, reason)
+        logger.log(level, "link ended address=%s link=%d reason=%s", *where)
+
+    def _tell_strangers(self, now: Moment) -> None:
+        if now.mono_s < self._strangers_due_s or self.stats.strangers == self._strangers_told:
+            return
+        count = self.stats.strangers - self._strangers_told
+        logger.info("links ended without a login count=%d", count)
+        self._strangers_told = self.stats.strangers
+        self._strangers_due_s = now.mono_s + STRANGERS_LOGGED_S
 
     def _give_up(self, link: _Link) -> None:
         if link.open:
@@ -361,11 +409,13 @@ class ChargerGateway:
         """Give every conversation its look at the clock, and every link its new quota."""
         self._ticking = asyncio.get_running_loop().call_later(self._timing.tick_s, self._tick)
         now = self._moment()
+        self._tell_strangers(now)
         for link in list(self._links.values()):
             if not link.open:
                 continue
             stalled = link.paused and link.quota_left <= 0
-            link.quota_left = self.read_quota
+            is_known = bool(link.connection.charge_point_nos())
+            link.quota_left = self.read_quota if is_known else self.stranger_quota
             received = self._converse(link, link.connection.tick, now)
             for report in received.reports:
                 if isinstance(report, LinkLost):

@@ -6,8 +6,10 @@ import hashlib
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+import zstandard
 
 from edge.devices.chargers.registry import PROTOCOLS
 from edge.devices.chargers.ykc import messages
@@ -189,3 +191,51 @@ def test_the_second_copy_of_records_does_not_grow_for_ever(log: FrameLog, tmp_pa
     assert [at for at, _ in log.records_since(AT)] == [later, last]
     assert [raw for _, raw in log.records_since(last)] == [frame(record(tx="3" * 32))]
     assert len(list((tmp_path / "frames").glob("records*"))) == 2
+
+
+def test_strangers_fill_neither_the_disk_nor_the_memory(tmp_path: Path) -> None:
+    log = FrameLog(
+        tmp_path, ZONE, size_max_bytes=400, unknown_day_max_bytes=300, pending_max_bytes=500
+    )
+    yesterday = AT - timedelta(days=1)
+    for at in (yesterday, AT):
+        for _ in range(10):
+            log.append([("", "!", bytes(50))], at)
+            log.append([(NUMBER, "<", bytes(10))], at)
+            log.flush()
+    assert log.stats.dropped == 16
+    assert (tmp_path / "_unknown" / "2026-11-22.hex").stat().st_size <= 300
+    log.maintain(AT)
+    assert [path.name for path in (tmp_path / "_unknown").iterdir()] == ["2026-11-22.hex"]
+    log.append([("", "!", bytes(300))], AT)
+    log.append([("", "!", bytes(300)), ("", "!", b"1")], AT)
+    assert log.stats.dropped == 18
+    log.flush()
+    log.append([("", "!", bytes(300))], AT)
+    assert log.stats.dropped == 19  # no room in the day, but again in memory
+
+
+def test_compressing_a_day_keeps_no_record_waiting(
+    log: FrameLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append([(NUMBER, "<", b"\x01")], AT)
+    log.flush()
+    compressor = zstandard.ZstdCompressor
+
+    class Slow:
+        def __init__(self, level: int) -> None:
+            self._real = compressor(level=level)
+
+        def copy_stream(self, source: BinaryIO, out: BinaryIO) -> tuple[int, int]:
+            copied = self._real.copy_stream(source, out)
+            log.append([(NUMBER, "<", b"\x02")], AT)
+            log.flush()  # would wait for ever for the lock
+            return copied
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.frame_log.zstandard.ZstdCompressor", Slow)
+        log.maintain(AT + timedelta(days=1))
+    log.maintain(AT + timedelta(days=1))
+    (path,) = (tmp_path / "frames" / NUMBER).iterdir()
+    assert path.suffix == ".zst"
+    assert [raw for _, _, raw in read_day(path)] == [b"\x01", b"\x02"]
