@@ -19,29 +19,31 @@ class LoginLimit:
         self._redis = redis
         self._per_minute = per_minute
 
-    async def check(self, username: str, address: str) -> None:
-        """Let a try through.
+    async def take(self, username: str, address: str) -> None:
+        """Count a try as wrong before it is looked at, so that many at once are no way around.
 
         Raises:
             TooManyError: Too many wrong ones lately.
             UnavailableError: Redis does not answer: better nobody than anybody.
         """
-        try:
-            counts = await self._redis.mget(_keys(username, address))
-            if any(int(count or 0) >= self._per_minute for count in counts):
-                left_s = max([await self._redis.ttl(key) for key in _keys(username, address)])
-                raise TooManyError("too many wrong log-ins", retry_after_s=max(left_s, 1))
-        except (RedisError, OSError) as error:
-            raise UnavailableError("log-in is not possible now", retry_after_s=5) from error
+        counts = await self._count(username, address, 1)
+        if max(counts) > self._per_minute:
+            raise TooManyError("too many wrong log-ins", retry_after_s=_WINDOW_S)
 
-    async def count_wrong(self, username: str, address: str) -> None:
-        """Note a wrong one. Raises UnavailableError."""
+    async def give_back(self, username: str, address: str) -> None:
+        """Take back the count of a try that was right. Raises UnavailableError."""
+        await self._count(username, address, -1)
+
+    async def _count(self, username: str, address: str, step: int) -> list[int]:
+        keys = _keys(username, address)
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for key in _keys(username, address):
-                    pipe.incr(key)
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for key in keys:
+                    pipe.incrby(key, step)
+                for key in keys:
+                    # Only what has no end yet: the window does not grow with each try.
                     pipe.expire(key, _WINDOW_S, nx=True)
-                await pipe.execute()
+                return [int(count) for count in (await pipe.execute())[: len(keys)]]
         except (RedisError, OSError) as error:
             raise UnavailableError("log-in is not possible now", retry_after_s=5) from error
 

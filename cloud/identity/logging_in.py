@@ -8,7 +8,6 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.core.audit import add_entry
-from cloud.core.errors import UnauthorizedError
 from cloud.core.security import Staff
 from cloud.identity import service
 from cloud.identity.limits import LoginLimit
@@ -28,11 +27,8 @@ async def token_for(
     limit: LoginLimit = request.app.state.login_limit
     tokens: Tokens = request.app.state.tokens
     address = request.client.host if request.client else ""
-    await limit.check(username, address)
-    try:
-        user = await service.log_in(session, username=username, password=password, now=now)
-    except UnauthorizedError:
-        await limit.count_wrong(username, address)
-        raise
+    await limit.take(username, address)
+    user = await service.log_in(session, username=username, password=password, now=now)
+    await limit.give_back(username, address)
     add_entry(session, request, Staff(user.id, user.operator_id, user.username, user.role))
     return tokens.issue(Claims(user.id, user.token_epoch), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from uuid import uuid4
 
@@ -70,6 +71,23 @@ async def test_wrong_log_ins_say_nothing_and_are_limited(
     assert answers[10].status_code == 429
     assert int(answers[10].headers["retry-after"]) > 0
     assert answers[0].json()["code"] == "unauthorized"
+
+
+async def test_many_wrong_log_ins_at_once_are_no_way_around_the_limit(
+    client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    await log_in(Role.VIEWER)
+    form = {"username": "nobody", "password": "x" * 20}
+    answers = await asyncio.gather(
+        *(client.post("/api/v1/auth/token", data=form) for _ in range(20))
+    )
+    codes = [answer.status_code for answer in answers]
+    assert (codes.count(401), codes.count(429)) == (10, 10)
+
+
+async def test_right_log_ins_use_up_nothing(client: httpx.AsyncClient, log_in: LogIn) -> None:
+    for _ in range(12):
+        assert await log_in(Role.VIEWER)
 
 
 async def test_without_redis_nobody_logs_in_but_tokens_hold(
