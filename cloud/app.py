@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.routing import RouteContext, iter_route_contexts
 from redis.asyncio import Redis
 from starlette.responses import HTMLResponse, Response
@@ -23,6 +23,7 @@ from cloud.core.errors import install_error_handlers
 from cloud.core.health import health_router
 from cloud.core.pagination import link_next
 from cloud.core.security import new_secret
+from cloud.core.texts import refuse_control_characters
 from cloud.identity.authenticate import authenticator
 from cloud.identity.limits import LoginLimit
 from cloud.identity.service import signing_secret
@@ -76,6 +77,7 @@ def create_app(parts: WebParts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(refuse_control_characters)],
     )
     _fill_state(app, parts)
     install_error_handlers(app)

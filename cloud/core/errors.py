@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloud.core.json import dumps
-from cloud.core.transient import is_transient
+from cloud.core.transient import is_refused_value, is_transient
 from shared.errors import VoltwardenError
 
 logger = logging.getLogger(__name__)
@@ -162,6 +162,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(asyncpg.InterfaceError)
     @app.exception_handler(OSError)
     async def _away(request: Request, error: Exception) -> Response:
+        if is_refused_value(error):
+            return _refused_value(request, error)
         if not is_transient(error):
             return await _bug(request, error)
         logger.warning("database is away path=%s error=%r", request.url.path, error)
@@ -173,12 +175,28 @@ def install_error_handlers(app: FastAPI) -> None:
             context={"retry_after_s": _RETRY_AFTER_S},
         )
 
+    # A date so far out that arithmetic with it leaves the calendar.
+    @app.exception_handler(OverflowError)
+    async def _overflow(request: Request, error: OverflowError) -> Response:
+        return _refused_value(request, error)
+
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> Response:
         logger.error("request failed path=%s", request.url.path, exc_info=error)
         return problem(
             request, status=500, code="internal_error", detail="this should not have happened"
         )
+
+
+def _refused_value(request: Request, error: Exception) -> Response:
+    # Logged as it is: behind a route that checks its values this would be a bug of ours.
+    logger.warning("a value was refused path=%s", request.url.path, exc_info=error)
+    return problem(
+        request,
+        status=422,
+        code="invalid_value",
+        detail="a value is out of range or holds characters that cannot be stored",
+    )
 
 
 def _pointers(errors: Sequence[Any]) -> list[dict[str, str]]:

@@ -19,6 +19,16 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def is_refused_value(error: BaseException) -> bool:
+    """Tell whether the database or its driver refused a value: out of range, no such text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ValueError, OverflowError, asyncpg.DataError)):
+            return True
+        cause = getattr(cause, "orig", None) or cause.__cause__
+    return False
+
+
 _TRANSIENT = (
     OSError,
     PoolTimeoutError,

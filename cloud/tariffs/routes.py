@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
+from pydantic import Field
 
 from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
@@ -17,6 +20,7 @@ from cloud.tariffs.schemas import Difference, HoldingRead, VersionCreate, Versio
 router = APIRouter(
     prefix="/api/v1/stations/{station_no}/tariffs", tags=["tariffs"], route_class=ConditionalRoute
 )
+VersionNo = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 @router.get("", operation_id="tariffs_list", responses=error_responses(lookup.StationNotFoundError))
@@ -83,7 +87,7 @@ async def list_holdings(station_no: str, session: SessionDep, staff: Reader) -> 
     responses=error_responses(service.TariffNotFoundError),
 )
 async def compare_versions(
-    station_no: str, before: int, after: int, session: SessionDep, staff: Reader
+    station_no: str, before: VersionNo, after: VersionNo, session: SessionDep, staff: Reader
 ) -> list[Difference]:
     """List what differs between two versions."""
     station = await lookup.station_by_no(session, staff.operator_id, station_no)
@@ -104,7 +108,7 @@ async def compare_versions(
     responses=error_responses(service.TariffNotFoundError),
 )
 async def get_version(
-    station_no: str, version: int, session: SessionDep, staff: Reader
+    station_no: str, version: VersionNo, session: SessionDep, staff: Reader
 ) -> VersionRead:
     """Return one version."""
     station = await lookup.station_by_no(session, staff.operator_id, station_no)

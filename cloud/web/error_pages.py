@@ -24,7 +24,8 @@ Render = Callable[..., HTMLResponse]
 
 def install_error_pages(app: FastAPI, render: Render) -> None:
     """Put pages before the error handlers that are there, for browsers only."""
-    for kind in (BusinessError, RequestValidationError, HTTPException, Exception):
+    kinds = (BusinessError, RequestValidationError, HTTPException, OverflowError, Exception)
+    for kind in kinds:
         app.exception_handler(kind)(_page_or(app.exception_handlers[kind], render))
 
 
