@@ -206,7 +206,12 @@ def _reading(item: Any, field: str) -> Reading:
         raise InputError(f"{field}[0]", f"not a time: {instant!r}") from error
     if at.utcoffset() is None:
         raise InputError(f"{field}[0]", f"naive time {instant!r}; add its offset, as +08:00")
-    return Reading(to_ms(at), _whole(meter_dwh, f"{field}[1]", _METER_MAX_DWH))
+    at_ms = to_ms(at)
+    try:
+        from_ms(at_ms)
+    except (OverflowError, ValueError) as error:
+        raise InputError(f"{field}[0]", f"outside the calendar: {instant!r}") from error
+    return Reading(at_ms, _whole(meter_dwh, f"{field}[1]", _METER_MAX_DWH))
 
 
 def _whole(value: Any, field: str, limit: int) -> int:

@@ -86,6 +86,7 @@ BAD: list[tuple[str, Change]] = [
     ("readings[1]", lambda d: d["readings"].insert(1, d["readings"][0])),
     ("readings[1]", lambda d: d["readings"].insert(1, ["2026-11-22T06:00:00+08:00", 10000001])),
     ("readings[4]", lambda d: d["readings"][4].__setitem__(1, 1)),
+    ("readings[0][0]", lambda d: d["readings"][0].__setitem__(0, "0001-01-01T00:00:00+08:00")),
     ("readings[0][0]", lambda d: d["readings"][0].__setitem__(0, "2026-11-22T06:40:00")),
     ("readings[0][0]", lambda d: d["readings"][0].__setitem__(0, "yesterday")),
     ("readings[0][0]", lambda d: d["readings"][0].__setitem__(0, 5)),
