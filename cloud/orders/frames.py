@@ -18,6 +18,8 @@ from shared.contracts.commands import FetchFrames
 from shared.contracts.words import Outcome
 
 _POLL_S = 0.1
+FETCHES_MAX = 20
+"""Pieces of the frame log asked for at once; an order has three as a rule."""
 
 
 async def fetch_frames(
@@ -36,8 +38,8 @@ async def fetch_frames(
     rows = await _wait(sessions, clock, command_ids, timeout_s)
     explanation.frames = [
         _taken(reference, rows.get(command_id))
-        for reference, command_id in zip(explanation.frames, command_ids, strict=True)
-    ]
+        for reference, command_id in zip(explanation.frames, command_ids, strict=False)
+    ] + explanation.frames[FETCHES_MAX:]
 
 
 async def _ask(
@@ -58,7 +60,7 @@ async def _ask(
                 expires_at=now + timedelta(seconds=timeout_s),
                 now=now,
             )
-            for each in explanation.frames
+            for each in explanation.frames[:FETCHES_MAX]
         ]
 
 

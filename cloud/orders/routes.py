@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -12,8 +12,9 @@ from pydantic import AwareDatetime
 from sqlmodel import col
 
 from cloud.billing import service as billing
+from cloud.core.audit import record_call
 from cloud.core.conditional import ConditionalRoute
-from cloud.core.db import SessionDep
+from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
 from cloud.core.idempotency import IdempotencyDep, KeyReusedError
@@ -55,7 +56,7 @@ def _filter(
     created_from: AwareDatetime | None = None,
     created_to: AwareDatetime | None = None,
     charge_point_no: str = "",
-    connector_no: int | None = None,
+    connector_no: Annotated[int | None, Query(ge=0, le=255)] = None,
     token: str = "",
     transaction_no: str = "",
     parallel_no: str = "",
@@ -264,18 +265,26 @@ async def decide_order(
     response_class=FastJson,
     responses=error_responses(service.OrderNotFoundError),
 )
-async def explain(
-    request: Request,
-    order_id: str,
-    session: SessionDep,
-    staff: Reader,
-    clock: ClockDep,
-    *,
-    frames: bool = False,
-) -> FastJson:
-    """Return what a bill was made of; `frames=true` also asks the station for its raw frames."""
+async def explain(order_id: str, session: SessionDep, staff: Reader) -> FastJson:
+    """Return what a bill was made of; `POST …/frames` also asks the station for its frames."""
     explanation = await explain_order(session, order_id, operator_id=staff.operator_id)
-    if frames:
-        sessions: Any = request.app.state.sessions
-        await fetch_frames(sessions, clock, explanation)
+    return FastJson(as_data(explanation))
+
+
+@router.post(
+    "/{order_id}/frames",
+    operation_id="orders_fetch_frames",
+    response_class=FastJson,
+    responses=error_responses(service.OrderNotFoundError),
+)
+async def explain_with_frames(
+    request: Request, order_id: str, staff: Dispatcher, clock: ClockDep
+) -> FastJson:
+    """Return what a bill was made of, with the raw frames: asks the station, for up to 10 s."""
+    sessions: Sessions = request.app.state.sessions
+    # Not `SessionDep`: no transaction stays open while the station is waited for.
+    async with sessions() as session, session.begin():
+        explanation = await explain_order(session, order_id, operator_id=staff.operator_id)
+        record_call(session, request)
+    await fetch_frames(sessions, clock, explanation)
     return FastJson(as_data(explanation))

@@ -21,7 +21,7 @@ from edge.journal import Put
 from edge.station.access import AccessList
 from shared.contracts.commands import ChargePointConfig, PublishAccessList
 from shared.contracts.envelope import PACKED_MAX, decode_command
-from shared.contracts.events import AlarmRaised, Event, Token
+from shared.contracts.events import AlarmRaised, Event, FrameReference, Token
 from shared.contracts.words import Severity, TokenKind
 from tests.component.cloud.slices import world as w
 
@@ -130,7 +130,7 @@ async def test_a_charge_from_price_list_to_bill(hq: Hq, database: asyncpg.Connec
     ]
     [bill] = detail["bills"]
     assert (bill["charge_point_e4"], bill["station_fen"], bill["hq_fen"]) == (913_683, 9137, 9137)
-    explained = (await hq.get(f"orders/{order_id}/explanation?frames=true")).json()
+    explained = (await hq.get(f"orders/{order_id}/explanation")).json()
     assert explained["total_nano"] == 91_368_251_331
     listed = (await hq.get(f"orders?station={number}&state=billed")).json()
     assert [order["id"] for order in listed["items"]] == [order_id]
@@ -140,6 +140,27 @@ async def test_a_charge_from_price_list_to_bill(hq: Hq, database: asyncpg.Connec
     assert exported.content.startswith(b"\xef\xbb\xbforder_id,")
     actions = {row["action"] for row in await database.fetch("SELECT action FROM core_audit")}
     assert {"create_version", "create_token", "start_order", "stop_order"} <= actions
+
+
+async def test_only_who_may_operate_has_a_station_send_its_frames(
+    hq: Hq, log_in: Any, client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    tariff = await hq.post(f"stations/{hq.station.station_no}/tariffs", {"tariff": TARIFF})
+    world = facts(tariff.json()["id"])
+    pieces = tuple(FrameReference(f"{n}.hex", 1, 2, "0" * 64) for n in range(25))
+    await hq.deliver(world.ended(frames=pieces))
+    [order] = (await hq.get("orders")).json()["items"]
+    viewer = await log_in(Role.VIEWER)
+    path = f"/api/v1/orders/{order['id']}"
+    read = await client.get(f"{path}/explanation?frames=true", headers=viewer)
+    assert {piece["status"] for piece in read.json()["frames"]} == {"not_fetched"}
+    assert (await client.post(f"{path}/frames", headers=viewer)).status_code == 403
+    asked = await hq.post(f"orders/{order['id']}/frames")
+    assert asked.json()["frames"][0]["status"] == "unreachable"
+    audited = await database.fetchval(
+        "SELECT count(*) FROM core_audit WHERE action = 'explain_with_frames'"
+    )
+    assert audited == 1
 
 
 async def test_a_key_is_needed_and_is_for_one_wish(hq: Hq) -> None:
