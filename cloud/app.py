@@ -30,7 +30,7 @@ from cloud.identity.service import signing_secret
 from cloud.identity.tokens import Tokens
 from cloud.settings import Settings
 from cloud.slices import ROUTERS
-from cloud.stations.edge_config import PublicBroker
+from cloud.stations.edge_config import PublicBroker, public_broker
 from cloud.web import pages
 from cloud.web.headers import harden
 from shared.clock import Clock
@@ -186,11 +186,7 @@ async def open_app(settings: Settings) -> AsyncIterator[FastAPI]:
                 token_secret=await _token_secret(settings, connections, clock),
                 token_lifetime=timedelta(hours=settings.web.token_hours),
                 logins_per_minute=settings.web.logins_per_minute,
-                public_broker=PublicBroker(
-                    host=settings.broker.public_host or settings.broker.host,
-                    port=settings.broker.port,
-                    tls=settings.broker.tls_ca_file is not None,
-                ),
+                public_broker=public_broker(settings.broker),
             )
         )
         yield app

@@ -245,14 +245,10 @@ async def _create_station(
     settings: Settings, station_no: str, name: str, zone: str, operator: str
 ) -> dict[str, str]:
     from cloud.stations import service
-    from cloud.stations.edge_config import PublicBroker, edge_toml
+    from cloud.stations.edge_config import edge_toml, public_broker
 
     now = settings.make_clock().now()
-    broker = PublicBroker(
-        settings.broker.public_host or settings.broker.host,
-        settings.broker.port,
-        settings.broker.tls_ca_file is not None,
-    )
+    broker = public_broker(settings.broker)
     async with _open_sessions(settings) as sessions, sessions() as session, session.begin():
         company = await service.ensure_operator(session, name=operator, now=now)
         station, secret = await service.create_station(

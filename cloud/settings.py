@@ -7,11 +7,12 @@ changes at run time (tariffs, lists, people) is data, not configuration.
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.clock import Clock, ScaledClock, SystemClock
@@ -53,7 +54,17 @@ class BrokerSection(_Section):
     username: str | None = None
     password_file: Path | None = Field(default=None, description="holds nothing but the password")
     tls_ca_file: Path | None = Field(default=None, description="CA of the broker; none: no TLS")
-    public_host: str = Field(default="", description="the broker's name for stations")
+    public_host: str = Field(
+        default="", description="the broker's name for stations, which reach it with TLS"
+    )
+    public_port: int = Field(default=8883, ge=1, le=65535, description="goes with public_host")
+
+    @field_validator("tls_ca_file")
+    @classmethod
+    def _usable_ca(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _check_ca(value)
+        return value
 
     def read_password(self) -> str | None:
         """Return the password. Raises ConfigError."""
@@ -65,6 +76,15 @@ class BrokerSection(_Section):
             raise ConfigError(
                 f"broker.password_file: {self.password_file} cannot be read: {error.strerror}"
             ) from error
+
+
+def _check_ca(ca_file: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{ca_file} has no certificate") from error
+    except OSError as error:
+        raise ValueError(f"{ca_file} cannot be read: {error.strerror}") from error
 
 
 class WebSection(_Section):
