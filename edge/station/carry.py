@@ -132,9 +132,10 @@ class Carrier:
     def _emergency_stop(self, command_id: UUID, command: c.EmergencyStop) -> Effects:
         place = self._place(command.charge_point_no, command.connector_no)
         now = self._station.now()
-        for entry in self._station.live.all():
-            if _covers(place, entry.connector):
-                self._station.safety.stop(entry.connector, EMERGENCY, now)
+        covered = [e.connector for e in self._station.live.all() if _covers(place, e.connector)]
+        partners = [p for each in covered for p in self._station.book.partners(each)]
+        for connector in dict.fromkeys((*covered, *partners)):
+            self._station.safety.stop(connector, EMERGENCY, now)
         latch = Latch(*place, EMERGENCY, now.wall_ms, by_hq=True)
         effects = self._station.block(latch, now)
         subject = alarms.connector(*place) if place[0] else alarms.STATION

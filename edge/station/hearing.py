@@ -95,6 +95,10 @@ class Hearing:
             at_ms = report.at.wall_ms
             effects.add(station.alarms.clear_alarm("stop_not_confirmed", place, at_ms))
         latch = station.latches.blocks(connector)
+        if latch is None and flows and station.latches.all():
+            # What charges one vehicle together is stopped together.
+            blocking = map(station.latches.blocks, station.book.partners(connector))
+            latch = next(filter(None, blocking), None)
         if latch is None:
             return effects
         if flows and latch.cause != UNREADABLE and not station.safety.stopping(connector):

@@ -117,6 +117,14 @@ class TransactionBook:
             if (other.charge_point_no, other.parallel_no) == wanted
         ]
 
+    def partners(self, connector: Connector) -> list[Connector]:
+        """Return the other connectors that charge the vehicle of this one."""
+        running = self._on_connector.get(connector)
+        if running is None:
+            return []
+        members = [member for member in self.group(running) if member.stage is not Stage.ENDED]
+        return [_place(member) for member in members if member is not running]
+
     def spent(self, asked: Asked, since_ms: int) -> Spent:
         """Return what is open or was closed since then: one token's, and everybody's."""
         return spent(asked, self._open.values(), self.closed.since(since_ms), self._used_fen)

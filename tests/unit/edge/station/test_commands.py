@@ -279,6 +279,19 @@ async def test_an_emergency_stop_blocks_until_it_is_reset(site: Site) -> None:
     assert [alarm.code for alarm in site.told(e.AlarmCleared)].count("emergency_stop") == 1
 
 
+async def test_an_emergency_stop_takes_along_what_charges_the_same_vehicle(site: Site) -> None:
+    numbers = {n: await site.start(connector_no=n, parallel_no="0001") for n in (1, 2)}
+    for connector_no, number in numbers.items():
+        site.charging(number, 100, connector_no=connector_no)
+    await site.command(c.EmergencyStop(charge_point_no=CP, connector_no=1))
+    assert sorted(stop.connector_no for stop in site.points.of(w.StopRemotely)) == [1, 2]
+    await site.crash()
+    site.log_in()
+    site.clock.advance(15)
+    site.charging(numbers[2], 200, connector_no=2)
+    assert [stop.connector_no for stop in site.points.of(w.StopRemotely)][:1] == [2]
+
+
 async def test_hq_cannot_reset_what_was_set_on_site(site: Site) -> None:
     site.station.perform(site.station.block(Latch(CP, 1, "smoke", 0), site.at()))
     reset = c.ResetEmergencyStop(charge_point_no=CP, connector_no=1)
