@@ -217,9 +217,11 @@ async def _repeat(job: Job) -> None:
         try:
             await job.do()
         except Exception as error:
-            if not is_transient(error):
-                raise
-            logger.warning("job is put off job=%s error=%r", job.name, error)
+            if is_transient(error):
+                logger.warning("job is put off job=%s error=%r", job.name, error)
+            else:
+                # One job's bug must not end what takes in every station's facts.
+                logger.exception("job failed job=%s", job.name)
         await asyncio.sleep(job.every_s)
 
 

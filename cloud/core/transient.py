@@ -1,13 +1,16 @@
-"""Telling a database that is away from a bug: the one is tried again, the other is reported."""
+"""Telling a server that is away from a bug: the one is tried again, the other is reported."""
 
 from __future__ import annotations
 
 import asyncpg
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether trying the same again may help: the database is away or we lost a race."""
+    """Tell whether trying again may help: database or Redis are away, or we lost a race."""
     cause: BaseException | None = error
     while cause is not None:
         # A value that the driver cannot encode is an InterfaceError too, and stays one.
@@ -32,6 +35,9 @@ def is_refused_value(error: BaseException) -> bool:
 _TRANSIENT = (
     OSError,
     PoolTimeoutError,
+    BusyLoadingError,
+    RedisConnectionError,
+    RedisTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.DeadlockDetectedError,

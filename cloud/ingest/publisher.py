@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
+from msgspec import MsgspecError
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlmodel import col, or_, select
 
@@ -28,8 +32,18 @@ Publish = Callable[[str, bytes], Awaitable[bool]]
 """Sends a command to a station with QoS 1; False if there is no connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A command on its way."""
+
+    id: UUID
+    station_no: str
+    kind: str
+    payload: bytes
+
+
 class CommandPublisher:
-    """Sends what is due. Several workers may run one each: rows are locked, not shared out."""
+    """Sends what is due. Several workers may run one each: rows are leased, not shared out."""
 
     def __init__(
         self,
@@ -59,9 +73,11 @@ class CommandPublisher:
             try:
                 full = await self._publish_due()
             except Exception as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("database is away, commands wait error=%r", error)
+                if is_transient(error):
+                    logger.warning("database is away, commands wait error=%r", error)
+                else:
+                    # What takes in every station's facts runs beside this and must go on.
+                    logger.exception("commands wait")
                 full = False
             if not full:
                 with contextlib.suppress(TimeoutError):
@@ -69,6 +85,19 @@ class CommandPublisher:
             self._wake.clear()
 
     async def _publish_due(self) -> bool:
+        """Send what is due; True if there may be more.
+
+        Rows are leased until their next sending and let go before the broker is waited for.
+        """
+        due, full = await self._lease_due()
+        sent = await asyncio.gather(*(self._publish(each.station_no, each.payload) for each in due))
+        for each, is_sent in zip(due, sent, strict=True):
+            if is_sent:
+                metrics.COMMANDS.labels(each.kind).inc()
+        await self._give_back([each.id for each, ok in zip(due, sent, strict=True) if not ok])
+        return full
+
+    async def _lease_due(self) -> tuple[list[_Due], bool]:
         async with self._sessions() as session, session.begin():
             now = self._clock.now()
             rows = (
@@ -86,19 +115,41 @@ class CommandPublisher:
                     .with_for_update(skip_locked=True)
                 )
             ).all()
-            await asyncio.gather(*(self._send(row, now) for row in rows))
-        return len(rows) == _ROWS_MAX
+            due = [each for row in rows if (each := self._lease(row, now)) is not None]
+        return due, len(rows) == _ROWS_MAX
 
-    async def _send(self, row: CommandRow, now: datetime) -> None:
+    def _lease(self, row: CommandRow, now: datetime) -> _Due | None:
+        """Return what to send, None if the command is over."""
         if row.expires_at is not None and row.expires_at <= now:
-            row.settled_at, row.next_send_at = now, None
-            row.outcome, row.reason = Outcome.EXPIRED, "no answer in time"
+            _settle(row, Outcome.EXPIRED, "no answer in time", now)
+            return None
+        try:
+            payload = row.envelope()
+        except MsgspecError as error:
+            # A kind that this version does not know: it would stand in the way for ever.
+            logger.exception("command cannot be read command=%s kind=%s", row.id, row.kind)
+            _settle(row, Outcome.FAILED, f"cannot be read: {error}", now)
+            return None
+        wait_s = _RESEND_S[min(row.sent, len(_RESEND_S) - 1)]
+        row.sent += 1
+        row.next_send_at = now + timedelta(seconds=wait_s * self._time_scale)
+        return _Due(row.id, row.station_no, row.kind, payload)
+
+    async def _give_back(self, ids: list[UUID]) -> None:
+        """Have commands sent as soon as there is a broker again."""
+        if not ids:
             return
-        if await self._publish(row.station_no, row.envelope()):
-            wait_s = _RESEND_S[min(row.sent, len(_RESEND_S) - 1)]
-            row.sent += 1
-            row.next_send_at = now + timedelta(seconds=wait_s * self._time_scale)
-            metrics.COMMANDS.labels(row.kind).inc()
+        async with self._sessions() as session, session.begin():
+            await session.execute(
+                update(CommandRow)
+                .where(col(CommandRow.id).in_(ids), col(CommandRow.settled_at).is_(None))
+                .values(sent=CommandRow.sent - 1, next_send_at=self._clock.now())
+            )
+
+
+def _settle(row: CommandRow, outcome: Outcome, reason: str, now: datetime) -> None:
+    row.settled_at, row.next_send_at = now, None
+    row.outcome, row.reason = outcome, reason
 
 
 async def listen(url: str, wake: Callable[[], None]) -> None:

@@ -153,9 +153,11 @@ class Presence:
             try:
                 await self.sweep()
             except Exception as error:
-                if not isinstance(error, RedisError) and not is_transient(error):
-                    raise
-                logger.warning("sweep is put off error=%r", error)
+                if is_transient(error):
+                    logger.warning("sweep is put off error=%r", error)
+                else:
+                    # One station's trouble must not end what takes in every station's facts.
+                    logger.exception("sweep failed")
 
     async def sweep(self) -> None:
         """Compare keys with what the database says of every station, one worker at a time."""

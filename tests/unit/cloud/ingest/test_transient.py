@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import DBAPIError
 
 from cloud.core.transient import is_transient
@@ -16,6 +17,7 @@ from shared.errors import MalformedContractError
         ConnectionRefusedError(),
         asyncpg.DeadlockDetectedError("x"),
         asyncpg.CannotConnectNowError("x"),
+        RedisConnectionError("x"),
         asyncpg.InterfaceError("connection is closed"),
         DBAPIError("select", {}, ConnectionResetError()),
     ],
