@@ -3,7 +3,7 @@
 Unlike the facts of the journal, samples may be lost to a power cut (the last second or two) and
 to the size cap (oldest first, counted). They are never thinned.
 
-`add` is the hot path: a list append. `flush`, called each second, hands what gathered to one
+`add` is the hot path: an append. `flush`, called each second, hands what gathered to one
 worker thread, which writes it as one chunk row. The open window (what is in no batch yet) is kept
 in memory as well, so that sealing reads nothing back; after a restart it comes from the chunks.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class TelemetrySettings:
     bytes_max: int = 256 * 1024 * 1024
     """Size cap of batches and chunks, bytes; beyond it the oldest batches are dropped."""
     pending_max: int = 50_000
-    """Samples that wait in memory while the disk fails; beyond it the oldest are dropped."""
+    """Samples that wait in memory while the disk fails or hangs; the oldest give way."""
 
 
 @dataclass(slots=True)
@@ -87,7 +88,8 @@ class Telemetry:
         self._clock = clock
         self._loop = loop
         self._settings = settings
-        self._pending: list[Sample] = []
+        self._pending: deque[Sample] = deque(maxlen=settings.pending_max)
+        self._unroomed = 0
         self._open_count = self._store.open_count
         self._opened_s = clock.monotonic_s()
         self._sealed: dict[int, Sealed] = {sealed.seq: sealed for sealed in self._store.sealed()}
@@ -114,11 +116,16 @@ class Telemetry:
         return cls(path, clock, loop or asyncio.get_running_loop(), settings)
 
     def add(self, sample: Sample) -> None:
-        """Take in a sample; costs a list append."""
+        """Take in a sample; costs an append. Drops the oldest when a disk hangs for long."""
+        if len(self._pending) == self._settings.pending_max:
+            self._unroomed += 1  # told with the next flush
         self._pending.append(sample)
 
     def flush(self) -> None:
         """Hand over what gathered; call it each second. Does nothing while the last one runs."""
+        if self._unroomed:
+            records, self._unroomed = self._unroomed, 0
+            self._tell_dropped(records)
         if self._flushing is None or self._flushing.done():
             self._flushing = self._loop.create_task(self._flush(), name="telemetry flush")
 
@@ -167,7 +174,8 @@ class Telemetry:
             seal_over = settings.records_min
         if not self._pending and count < seal_over:
             return None
-        samples, self._pending = self._pending, []
+        samples = list(self._pending)
+        self._pending.clear()
         return _Job(samples, seal_over, self._clock.now_ms())
 
     def _run(self, job: _Job) -> None:
@@ -195,11 +203,10 @@ class Telemetry:
             self._open_count = self._store.open_count
             self._sealed = {sealed.seq: sealed for sealed in job.found}
             self._bytes = sum(sealed.size for sealed in job.found)
-        self._pending[:0] = job.samples
-        surplus = len(self._pending) - self._settings.pending_max
+        surplus = len(job.samples) + len(self._pending) - self._settings.pending_max
         if surplus > 0:
-            del self._pending[:surplus]
             self._tell_dropped(surplus)
+        self._pending.extendleft(reversed(job.samples[max(surplus, 0) :]))
 
     def _tell_dropped(self, records: int) -> None:
         self.dropped += records

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from edge.telemetry import Telemetry, TelemetrySettings
+from edge.telemetry.store import TelemetryStore
 from shared.clock import SystemClock
 from shared.contracts.envelope import PACKED_MAX
 from shared.contracts.telemetry import COLUMNS, MISSING, Sample, unpack_samples
@@ -239,3 +242,27 @@ async def test_damaged_chunk_is_left_out(tmp_path: Path) -> None:
     async with opened(path, window_s=0.0) as telemetry:
         await telemetry.flushed()
         assert await take_all(telemetry) == [sample(0), sample(2)]
+
+
+async def test_a_disk_that_hangs_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, add_chunk = threading.Event(), TelemetryStore.add_chunk
+
+    def hang(store: TelemetryStore, samples: Sequence[Sample]) -> int:
+        go_on.wait()
+        return add_chunk(store, samples)
+
+    monkeypatch.setattr(TelemetryStore, "add_chunk", hang)
+    async with opened(tmp_path / "t.db", pending_max=100, window_s=0.0) as telemetry:
+        telemetry.add(sample(0))
+        telemetry.flush()
+        await asyncio.sleep(0)  # the flush takes what is there
+        for n in range(1, 151):
+            telemetry.add(sample(n))
+            telemetry.flush()
+        assert telemetry.records <= 101
+        assert telemetry.dropped == 50
+        go_on.set()
+        await telemetry.flushed()
+        assert await take_all(telemetry) == [sample(0), *(sample(n) for n in range(51, 151))]
