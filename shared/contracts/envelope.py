@@ -80,6 +80,9 @@ class Status(Struct, frozen=True, omit_defaults=True):
     epoch: UUID | None = None
 
 
+V = TypeVar("V", Uplink, Ack, CommandEnvelope)
+
+
 _events_decoder = msgpack.Decoder(list[AnyEvent])
 _uplink_decoder = msgpack.Decoder(Uplink)
 _ack_decoder = msgpack.Decoder(Ack)
@@ -112,20 +115,17 @@ def decode_uplink(data: bytes) -> Uplink:
     """
     if len(data) > PACKED_MAX:
         raise MalformedContractError(f"batch of {len(data)} bytes, at most {PACKED_MAX}")
-    uplink = _decode(_uplink_decoder, data)
-    if uplink.version != VERSION:
-        raise MalformedContractError(f"version {uplink.version}, expected {VERSION}")
-    return uplink
+    return _of_our_version(_decode(_uplink_decoder, data))
 
 
 def decode_ack(data: bytes) -> Ack:
-    """Read an acknowledgement. Raises MalformedContractError."""
-    return _decode(_ack_decoder, data)
+    """Read an acknowledgement. Raises MalformedContractError, also for another version."""
+    return _of_our_version(_decode(_ack_decoder, data))
 
 
 def decode_command(data: bytes) -> CommandEnvelope:
-    """Read a command. Raises MalformedContractError, also for a command not known here."""
-    return _decode(_command_decoder, data)
+    """Read a command. Raises MalformedContractError, also for one or a version not known here."""
+    return _of_our_version(_decode(_command_decoder, data))
 
 
 def decode_status(data: bytes) -> Status:
@@ -165,6 +165,12 @@ def decompress(data: bytes) -> bytes:
         return _zstd.decompressor.decompress(data)
     except zstandard.ZstdError as error:
         raise MalformedContractError(f"body is not zstd: {error}") from error
+
+
+def _of_our_version(message: V) -> V:
+    if message.version != VERSION:
+        raise MalformedContractError(f"version {message.version}, expected {VERSION}")
+    return message
 
 
 def _decode(decoder: msgpack.Decoder[T], data: bytes) -> T:

@@ -10,8 +10,6 @@ from edge.devices.chargers.ykc.frames import HEADER_SIZE, OVERHEAD, START, Frame
 from shared.errors import MalformedMessageError
 
 _HEAD = 6  # bytes before the body
-# Frame type -> where the password stands in the body.
-_PASSWORDS = {0x31: (18, 34), 0xA1: (18, 34), 0x94: (44, 60)}
 _RECORD = 0x3B
 _SHORTEST = HEADER_SIZE + OVERHEAD
 
@@ -21,9 +19,10 @@ def redact(raw: bytes) -> bytes | None:
 
     The old CRC would tell sixteen bits of the password, and tools could not read the frame.
     """
-    if len(raw) < _SHORTEST or raw[5] not in _PASSWORDS or not _is_whole(raw):
+    if len(raw) < _SHORTEST or raw[5] not in messages.PASSWORD_PLACES or not _is_whole(raw):
         return None
-    start, end = _PASSWORDS[raw[5]]
+    place = messages.PASSWORD_PLACES[raw[5]]
+    start, end = place.start, place.stop
     order = crc_order(raw)
     body = raw[_HEAD:-2]
     if order is None or len(body) < end or not any(body[start:end]):

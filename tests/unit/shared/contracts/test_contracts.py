@@ -187,3 +187,18 @@ def test_every_alarm_speaks_both_languages_with_the_same_parameters() -> None:
         assert entry.code == code
         assert all((entry.title_zh, entry.title_en, entry.advice_zh, entry.advice_en))
         assert names(entry.title_zh) == names(entry.title_en), code
+
+
+def test_answers_and_commands_of_another_version_are_refused() -> None:
+    ack = envelope.Ack(2, EPOCH, ())
+    with pytest.raises(MalformedContractError, match="version 2"):
+        envelope.decode_ack(envelope.encode(ack))
+    command = envelope.CommandEnvelope(
+        version=2,
+        command_id=EPOCH,
+        station_no="ST1",
+        issued_at=datetime(2026, 11, 22, tzinfo=UTC),
+        command=commands.ReportState(),
+    )
+    with pytest.raises(MalformedContractError, match="version 2"):
+        envelope.decode_command(envelope.encode(command))
