@@ -105,7 +105,7 @@ class Station:
         now = self.now()
         load = journal.load
         self.tariffs = TariffShelf(load(tariffs.KIND), load(tariffs.KIND_CONFIRMED))
-        self._local_tariff = self.tariffs.put(local_tariff) if local_tariff is not None else None
+        self._local_tariff = self.tariffs.put_local(local_tariff) if local_tariff else None
         self._tariff_id: UUID | None = None
         self.registry = Registry(load(registry.KIND), local_charge_points)
         self.latches = _load_latches(journal)

@@ -25,6 +25,8 @@ from shared.tariff import (
 
 KIND = "tariff"
 KIND_CONFIRMED = "tariff_confirmed"
+_LOCAL = 0
+"""The version of a station's own tariff; HQ counts from 1."""
 
 
 class TariffShelf:
@@ -34,6 +36,7 @@ class TariffShelf:
         """Take what the journal holds under `KIND` and `KIND_CONFIRMED`."""
         stored = decode_all(versions, TariffVersion).values()
         self._versions: dict[UUID, TariffVersion] = {v.tariff_version_id: v for v in stored}
+        self._local_id: UUID | None = None
         self._confirmed = {number: blob.decode() for number, blob in confirmed.items()}
 
     def put(self, version: TariffVersion) -> Change:
@@ -42,14 +45,25 @@ class TariffShelf:
         self._versions[version.tariff_version_id] = version
         return Put(KIND, str(version.tariff_version_id), msgspec.msgpack.encode(version))
 
+    def put_local(self, version: TariffVersion) -> Change:
+        """Keep the station's own version, which holds while HQ has published none.
+
+        Earlier ones stay for the transactions that began with them.
+        """
+        change = self.put(version)
+        self._local_id = version.tariff_version_id
+        return change
+
     def get(self, tariff_version_id: UUID | None) -> TariffVersion | None:
         """Return a version, None when it is not known here."""
         return self._versions.get(tariff_version_id) if tariff_version_id else None
 
     def current(self, wall_ms: int) -> TariffVersion | None:
-        """Return the version for a transaction that begins now: the highest that is valid."""
-        valid = [v for v in self._versions.values() if v.valid_from <= from_ms(wall_ms)]
-        return max(valid, key=lambda version: version.version, default=None)
+        """Return the version for a transaction that begins now: HQ's highest, else the own."""
+        now = from_ms(wall_ms)
+        valid = [v for v in self._versions.values() if v.version != _LOCAL and v.valid_from <= now]
+        own = self.get(self._local_id)
+        return max(valid, key=lambda version: version.version, default=own)
 
     def held(self, wall_ms: int) -> HeldTariff | None:
         """Return the current version as charge points know it."""
@@ -106,7 +120,7 @@ def load_file(path: Path) -> TariffVersion:
         raise ConfigError(f"{path}: not a tariff ({error}); it needs {wanted}") from error
     return TariffVersion(
         tariff_version_id=uuid5(NAMESPACE_URL, tariff.content_hash()),
-        version=0,
+        version=_LOCAL,
         model_no=1,
         tariff=tariff,
         valid_from=from_ms(0),

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import structs
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
@@ -353,6 +354,35 @@ async def test_a_tariff_is_pushed_when_it_becomes_valid(site: Site) -> None:
     assert site.points.of(w.HoldTariff) == []
     await site.tick(60)
     assert {hold.tariff.model_no for hold in site.points.of(w.HoldTariff)} == {8}
+
+
+async def test_the_file_of_a_station_without_hq_holds_as_it_is_now(tmp_path: Path) -> None:
+    def local(price_e5: int) -> TariffVersion:
+        tariff = Tariff("F" * 48, {Period.FLAT: PeriodPrice(price_e5, 0)})
+        return structs.replace(
+            VERSION, tariff_version_id=UUID(int=price_e5), version=0, tariff=tariff
+        )
+
+    site = await Site.make(tmp_path, tariff=None)
+    prices = []
+    for price_e5 in (90_000, 10_000, 50_000):
+        site.local_tariff = local(price_e5)
+        await site.restart()
+        site.log_in()
+        current = site.station.tariffs.current(site.clock.now_ms())
+        assert current is not None
+        prices.append(current.tariff.prices[Period.FLAT].energy_price_e5)
+        await site.tick(200)
+        site.hq_up = True
+        await site.start()
+    assert prices == [90_000, 10_000, 50_000]
+    first, *_ = site.station.book.open_transactions()
+    assert site.station.tariffs.get(first.tariff_version_id) is not None  # still its own price
+    await site.command(c.PublishTariff(tariff=VERSION))
+    assert site.station.tariffs.current(site.clock.now_ms()) == VERSION
+    await site.restart()
+    assert site.station.tariffs.current(site.clock.now_ms()) == VERSION
+    await site.close()
 
 
 async def test_a_transaction_keeps_the_tariff_that_its_charge_point_holds(site: Site) -> None:
