@@ -131,7 +131,8 @@ class AccessList:
             rooms_fen += [caps.token_fen - spent_fen, caps.station_fen - station_spent_fen]
         left_fen = min(rooms_fen, default=None)
         if left_fen is not None and left_fen <= 0:
-            return Decision(False, RefusalReason.LIMIT_REACHED)
+            # Orders may have settled since the list was made: only HQ knows what is still open.
+            return Decision(False, RefusalReason.LIMIT_REACHED, ask_hq=online)
         return Decision(True, limit_fen=left_fen or 0, logical_card_no=entry.logical_card_no)
 
 

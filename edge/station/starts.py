@@ -11,7 +11,7 @@ from edge.devices.chargers.reports import Moment, StartRequested
 from edge.devices.chargers.wishes import AnswerStart, AnyWish, StartRemotely
 from edge.journal import Change
 from edge.safety.latches import Latches
-from edge.station.access import AccessList, Caps, Decision, unknown_reason
+from edge.station.access import AccessList, Caps, Decision
 from edge.station.effects import Effects
 from edge.station.exposure import Asked
 from edge.station.live import LiveState
@@ -40,8 +40,9 @@ NO_LIMIT_FEN = 99_999_999
 
 class _Asked(Struct, frozen=True):
     report: StartRequested
-    request_id: UUID
     asked: Moment
+    reason: RefusalReason
+    """Why it is refused if HQ does not answer."""
 
 
 class Starts:
@@ -99,7 +100,7 @@ class Starts:
             caps=self._caps,
         )
         if decision.ask_hq:
-            return self._ask(report, token)
+            return self._ask(report, token, decision.reason)
         if not decision.accepted:
             return self._refuse(report, decision.reason)
         return self._accept(report, decision)
@@ -128,8 +129,7 @@ class Starts:
         for request_id, asked in list(self._asked.items()):
             if now.mono_s - asked.asked.mono_s > self._timing.ask_hq_s:
                 del self._asked[request_id]
-                token = Token(asked.report.token_kind, asked.report.token)
-                effects.add(self._refuse(asked.report, unknown_reason(token)))
+                effects.add(self._refuse(asked.report, asked.reason))
         return effects
 
     def on_lost(self, charge_point_no: str) -> None:
@@ -238,9 +238,9 @@ class Starts:
         alive_s = self._timing.alive_s
         return sample is not None and now.mono_s - sample.at.mono_s < alive_s
 
-    def _ask(self, report: StartRequested, token: Token) -> Effects:
+    def _ask(self, report: StartRequested, token: Token, reason: RefusalReason) -> Effects:
         request_id = uuid7(report.at.wall_ms)
-        self._asked[request_id] = _Asked(report, request_id, report.at)
+        self._asked[request_id] = _Asked(report, report.at, reason)
         effects = Effects()
         effects.events.append(
             AuthorizationAsked(

@@ -366,3 +366,27 @@ async def test_accounts_that_differ_in_case_are_two(site: Site) -> None:
     await site.command(c.PublishAccessList(version=2, entries=entries))
     found = await answer(site, token_kind=TokenKind.ACCOUNT, token="abc")
     assert found.balance_fen == 10_000
+
+
+async def test_a_listed_token_without_room_is_asked_about_since_orders_settle(site: Site) -> None:
+    site.hq_up = True
+    await site.command(entry(exposure_fen=50_000))  # published while an order was open
+    request_no = site.ask()
+    await site.settle()
+    assert site.points.take(w.AnswerStart) == []
+    [asked] = [fact for fact in site.facts if isinstance(fact, e.AuthorizationAsked)]
+    await site.command(
+        c.AnswerAuthorization(request_id=asked.request_id, accepted=True, limit_fen=50_000)
+    )
+    [found] = site.points.take(w.AnswerStart)
+    assert (found.request_no, found.accepted, found.balance_fen) == (request_no, True, 50_000)
+
+
+async def test_a_listed_token_without_room_is_refused_when_hq_does_not_answer(site: Site) -> None:
+    site.hq_up = True
+    await site.command(entry(exposure_fen=50_000))
+    site.ask()
+    await site.settle()
+    await site.tick(4)
+    [found] = site.points.take(w.AnswerStart)
+    assert (found.accepted, found.reason) == (False, RefusalReason.LIMIT_REACHED)
