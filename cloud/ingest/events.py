@@ -18,10 +18,11 @@ from cloud.ingest.handlers import Handler, Ingested, Together
 from cloud.ingest.inbox import Key, claim, key_of, park
 from shared.backoff import delays
 from shared.clock import to_ms
-from shared.contracts.envelope import unpack_events
-from shared.contracts.events import AlarmRaised, Event
+from shared.contracts.envelope import pack_events, unpack_events
+from shared.contracts.events import AlarmRaised, AnyEvent, Event
 from shared.contracts.topics import Lane
 from shared.contracts.words import Severity
+from shared.errors import MalformedContractError
 from shared.ids import uuid7
 
 logger = logging.getLogger(__name__)
@@ -122,18 +123,7 @@ class EventWriter:
         except Exception as error:
             if is_transient(error):
                 raise
-            # Whatever a handler trips over, it would trip over again: one batch must not hold
-            # up its station for ever.
-            logger.exception(
-                "batch parked station=%s lane=%s seq=%d",
-                batch.station.station_no,
-                batch.uplink.lane,
-                batch.uplink.seq,
-            )
-            context = context_of(batch)
-            await self._park(session, batch, context, repr(error))
-            after.extend(context.after)
-            metrics.BATCHES.labels(batch.uplink.lane, "parked").inc()
+            await self._handle_apart(session, batch, error, after)
         else:
             self._note([batch], handled, after)
 
@@ -162,13 +152,64 @@ class EventWriter:
             outcome = "duplicate" if context is None else "handled"
             metrics.BATCHES.labels(batch.uplink.lane, outcome).inc()
 
-    async def _park(
-        self, session: AsyncSession, batch: Batch, context: Ingested, error: str
+    async def _handle_apart(
+        self, session: AsyncSession, batch: Batch, error: Exception, after: AfterCommit
     ) -> None:
-        connection = await raw_connection(session)
-        await claim(connection, [batch])
-        await park(connection, batch, error)
+        """Handle a batch's facts one by one, and park those that cannot be handled.
+
+        Whatever a handler trips over, it would trip over again: it must hold up neither its
+        station for ever nor the bills that happen to stand beside it.
+        """
+        await claim(await raw_connection(session), [batch])
+        try:
+            events = unpack_events(batch.uplink.body)
+        except MalformedContractError:
+            await self._park(session, batch, error, after)
+            return
+        bad: list[AnyEvent] = []
+        for event in events:
+            refused = await self._try_one(session, batch, event, after)
+            if refused is not None:
+                bad.append(event)
+                error = refused
+        if bad:
+            body = None if len(bad) == len(events) else pack_events(bad)
+            await self._park(session, batch, error, after, body=body)
+        else:
+            metrics.BATCHES.labels(batch.uplink.lane, "handled").inc()
+
+    async def _try_one(
+        self, session: AsyncSession, batch: Batch, event: Event, after: AfterCommit
+    ) -> Exception | None:
+        """Handle a fact; return why it cannot be."""
+        context = context_of(batch)
+        try:
+            async with session.begin_nested():
+                await dispatch(self._handlers, session, context, event)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return error
+        after.extend(context.after)
+        return None
+
+    async def _park(
+        self,
+        session: AsyncSession,
+        batch: Batch,
+        error: Exception,
+        after: AfterCommit,
+        *,
+        body: bytes | None = None,
+    ) -> None:
+        uplink = batch.uplink
+        where = (batch.station.station_no, uplink.lane, uplink.seq)
+        logger.error("batch parked station=%s lane=%s seq=%d", *where, exc_info=error)
+        await park(await raw_connection(session), batch, repr(error), body=body)
+        context = context_of(batch)
         await report_parked(self._handlers, session, context, batch)
+        after.extend(context.after)
+        metrics.BATCHES.labels(uplink.lane, "parked").inc()
 
 
 async def dispatch(

@@ -42,8 +42,10 @@ async def claim(connection: Connection, batches: Sequence[Batch]) -> set[Key]:
     return {(row[0], row[1]) for row in fresh}
 
 
-async def park(connection: Connection, batch: Batch, error: str) -> None:
-    """Keep a batch that cannot be handled, with the reason."""
+async def park(
+    connection: Connection, batch: Batch, error: str, *, body: bytes | None = None
+) -> None:
+    """Keep a batch that cannot be handled, or `body`, the part of it that cannot, and why."""
     uplink = batch.uplink
     await connection.execute(
         _PARK,
@@ -52,7 +54,7 @@ async def park(connection: Connection, batch: Batch, error: str) -> None:
         batch.station.station_id,
         *key_of(batch),
         uplink.lane.value,
-        uplink.body,
+        uplink.body if body is None else body,
         error.replace("\x00", "")[:2000],
         uplink.sealed_at_ms,
         batch.received_at,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.core.db import Sessions
@@ -19,8 +20,8 @@ from cloud.slices import HANDLER_TABLES
 from cloud.stations.models import Station
 from cloud.stations.service import zone_of
 from cloud.worker import Worker
-from shared.contracts.envelope import VERSION, Uplink, pack_events
-from shared.contracts.events import Event, StationStarted
+from shared.contracts.envelope import VERSION, Uplink, pack_events, unpack_events
+from shared.contracts.events import ChargePointAdopted, Event, StationStarted
 from shared.contracts.topics import Lane
 from tests.component.cloud.conftest import NOW, TestStation, make_station, meter
 
@@ -137,3 +138,21 @@ async def test_telemetry_that_breaks_its_transaction_is_parked_alone(
     assert row is not None
     assert row["seq"] == poison.seq
     assert "poison" in row["error"]
+
+
+async def test_only_the_facts_that_cannot_be_handled_are_parked(
+    worker: Worker, link: TestStation, database: asyncpg.Connection
+) -> None:
+    bad = ChargePointAdopted(
+        occurred_at=NOW,
+        charge_point_no="55",
+        connector_count=100_000,
+        dialect="ykc16",
+        rated_w=120_000,
+    )
+    good = structs.replace(bad, charge_point_no="55031412782305", connector_count=2)
+    await link.committed(await link.send(Lane.STATE, good, bad, STARTED))
+    assert await database.fetchval("SELECT agent_version FROM stations_station") == "1.2.3"
+    assert await database.fetchval("SELECT count(*) FROM stations_connector") == 2
+    assert unpack_events(await database.fetchval("SELECT body FROM ingest_parked")) == [bad]
+    assert await database.fetchval("SELECT code FROM alarms_alarm") == "batch_parked"
