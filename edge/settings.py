@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -110,7 +111,7 @@ class ChargePointSection(_Section):
 
     number: str = Field(pattern=r"^[0-9]{14}$", description="14 digits, as set in the device")
     connectors: int = Field(default=2, ge=1, le=99)
-    dialect: str = "ykc16"
+    dialect: Literal["ykc16", "ykc15", "ylc"] = "ykc16"
     silence_limit_s: float = Field(default=30.0, ge=6.0)
     rated_kw: float = Field(default=120.0, gt=0)
     rounds_to_fen: bool = False
@@ -183,6 +184,16 @@ class Settings(BaseSettings):
     timing: TimingSection = TimingSection()
     clock: ClockSection | None = None
     log: LogSection = LogSection()
+
+    @field_validator("charge_point")
+    @classmethod
+    def _each_number_once(
+        cls, sections: tuple[ChargePointSection, ...]
+    ) -> tuple[ChargePointSection, ...]:
+        counts = Counter(section.number for section in sections)
+        if twice := [number for number, count in counts.items() if count > 1]:
+            raise ValueError(f"{', '.join(twice)}: more than one section with this number")
+        return sections
 
     @classmethod
     def settings_customise_sources(

@@ -112,12 +112,14 @@ def load_file(path: Path) -> TariffVersion:
         )
         check_tariff(tariff)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"tariff.file: {path}: cannot be read: {error.strerror}") from error
     except TariffError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"tariff.file: {path}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         wanted = f"slots (48 of {''.join(LETTERS)}), prices_e5 {{period: [electricity, service]}}"
-        raise ConfigError(f"{path}: not a tariff ({error}); it needs {wanted}") from error
+        raise ConfigError(
+            f"tariff.file: {path}: not a tariff ({error}); it needs {wanted}"
+        ) from error
     return TariffVersion(
         tariff_version_id=uuid5(NAMESPACE_URL, tariff.content_hash()),
         version=_LOCAL,

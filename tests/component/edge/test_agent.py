@@ -9,13 +9,15 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import get_args
 from uuid import uuid4
 
 import pytest
 
 from edge.app import Agent
+from edge.devices.chargers.ykc.dialect import DIALECTS
 from edge.local_api import ask
-from edge.settings import load
+from edge.settings import ChargePointSection, load
 from ops.sim.car import Car
 from shared.clock import ScaledClock, SystemClock
 from shared.contracts import commands as c
@@ -202,6 +204,36 @@ async def test_wrong_configurations_say_what_is_wrong(tmp_path: Path) -> None:
                 pass
     nobody = vw("state", "--config", str(config))
     assert (nobody.returncode, "vw edge run" in nobody.stderr) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("connectors = 2", 'dialect = "foo"', r"charge_point\.0\.dialect: .*'ykc15'"),
+        (
+            "[[charge_point]]",
+            f'[[charge_point]]\nnumber = "{NUMBER}"\n[[charge_point]]',
+            rf"charge_point: .*{NUMBER}: more than one section",
+        ),
+    ],
+)
+def test_wrong_charge_points_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    config = write_config(tmp_path)
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load(config)
+
+
+async def test_a_wrong_tariff_names_its_field(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    (tmp_path / "tariff.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"tariff\.file: .*not a tariff"):
+        Agent(load(config))
+
+
+def test_the_dialects_that_may_be_configured_are_those_that_are_spoken() -> None:
+    dialect = ChargePointSection.model_fields["dialect"].annotation
+    assert set(get_args(dialect)) == set(DIALECTS)
 
 
 def test_replay_of_nothing(tmp_path: Path) -> None:
