@@ -22,7 +22,8 @@ def export_lines(closed: list[tuple[str, ClosedTransaction]]) -> Iterator[str]:
         fields = json.loads(entry.summary) if entry.summary else {}
         # A record that named another number is remembered under both.
         if fields.get("transaction_no") == number:
-            yield json.dumps({**fields, "disputes": len(entry.disputes)})
+            disputes = len(entry.disputes) + entry.more_disputes
+            yield json.dumps({**fields, "disputes": disputes})
 
 
 def summary(ended: TransactionEnded) -> bytes:

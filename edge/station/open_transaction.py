@@ -85,7 +85,6 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     last_ms: int | None = None
     last_dwh: int = 0
     last_amount_e4: int = 0
-    last_soc_percent: int = 0
     cut_from_ms: int = 0
     cut_ms: int = 0
     readings: list[Reading] = field(default_factory=list)
@@ -140,7 +139,6 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
                 self.flag("clock_jump")
         self.last_ms, self.last_dwh = at_ms, energy_dwh
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
-        self.last_soc_percent = sample.soc_percent or self.last_soc_percent
 
     def take_totals(self, sample: ConnectorSampled) -> None:
         """Take in a sample whose time means nothing here: it was stored, or charging is over."""
@@ -169,7 +167,8 @@ class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
         record_sha256: of the record that closed it; empty until one came.
         meter_start_dwh, started_ms, ended_ms: as that record says.
         as_left: the transaction as it stood when it was closed without a record.
-        disputes: hashes of records that said something else.
+        disputes: hashes of records that said something else, as far as they are kept.
+        more_disputes: how many more came, which nobody wants to read.
         payable_fen: what it came to, for the token's exposure while HQ is away.
         summary: the station's own account of how it ended, JSON; empty for a failed start.
     """
@@ -188,3 +187,4 @@ class ClosedTransaction(Struct, omit_defaults=True, array_like=True):
     token: Token | None = None
     payable_fen: int = 0
     summary: bytes = b""
+    more_disputes: int = 0

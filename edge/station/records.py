@@ -26,7 +26,7 @@ from shared.ids import uuid7
 _OVERLAP_SLACK_MS = 300_000
 _ENERGY_SLACK_DWH = 200
 _DISPUTES_MAX = 20
-"""Hashes kept of one transaction; a device that invents records must not fill the disk."""
+"""Told to HQ of one transaction; a device that invents records must fill no disk."""
 
 
 def on_record(book: TransactionBook, alarms: AlarmBook, report: RecordReceived) -> Effects:
@@ -162,6 +162,9 @@ def _dispute(
     number: str,
 ) -> Effects:
     """The same transaction with other content: the first stands, the second is kept beside it."""
+    if len(closed.disputes) >= _DISPUTES_MAX:
+        more = structs.replace(closed, more_disputes=closed.more_disputes + 1)
+        return book.closed.remember(number, more)
     record = report.record
     transaction = OpenTransaction(
         transaction_id=closed.transaction_id,
@@ -180,7 +183,7 @@ def _dispute(
             transaction, report, book.context(transaction, seen=False), ended_by=EndKind.DISPUTED
         )
     )
-    disputes = (*closed.disputes, record_hash(record))[-_DISPUTES_MAX:]
+    disputes = (*closed.disputes, record_hash(record))
     effects.add(book.closed.remember(number, structs.replace(closed, disputes=disputes)))
     place = objects.connector(closed.charge_point_no, closed.connector_no)
     effects.add(alarms.raise_alarm("record_disputed", place, report.at.wall_ms))

@@ -76,6 +76,18 @@ async def test_other_content_is_a_dispute_kept_once(site: Site) -> None:
     assert '"disputes": 1' in line
 
 
+async def test_records_that_are_invented_without_end_are_only_counted(site: Site) -> None:
+    number = await site.run()
+    started = from_ms(site.clock.now_ms() - 60_000)
+    for n in range(101):
+        site.record(number, 2000 + n, started=started, minutes=1)
+    await site.settle()
+    assert len(ends(site)) == 21
+    assert len(site.points.confirmed) == 101
+    (line,) = export_lines(site.station.book.closed.all())
+    assert '"disputes": 100' in line
+
+
 async def test_a_record_without_a_start_makes_a_transaction(site: Site) -> None:
     site.record(NO, 3000, start_flag=4)
     site.record(NO, 3000, start_flag=4)
