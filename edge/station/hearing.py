@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CHARGING_END = 0x19
 _COMPLAINT_ALARMS = {
     "duplicate": "duplicate_charge_point",
-    "garbage": "charge_point_garbage",
+    "too_many_bad_frames": "charge_point_garbage",
     "encrypted": "encryption_unsupported",
     "record_foreign": "record_foreign",
     "record_unreadable": "record_unreadable",

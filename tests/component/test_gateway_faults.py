@@ -61,6 +61,7 @@ async def test_too_much_garbage_closes_the_link() -> None:
         await charger.closed()
         (lost,) = await station.wait_for(reports.LinkLost)
         assert lost.reason == "garbage"
+        assert "too_many_bad_frames" in {each.code for each in station.of(reports.Complained)}
 
 
 @pytest.mark.parametrize("slowly", [b"", b"\x68\x22\x00\x00\x00\x01"])

@@ -1,6 +1,6 @@
 """What a charge point's driver tells the station: facts of one device, in our words and units.
 
-Reports stay inside the station; `edge/transactions` and its neighbours turn them into the facts
+Reports stay inside the station; `edge/station` turns them into the facts
 of `shared.contracts.events`. Sample reports are made for every frame, so they are positional
 and hold plain integers: times in UTC milliseconds, `None` for what the device did not give.
 """
@@ -193,7 +193,7 @@ class StartAnswered(Report, frozen=True, gc=False):
 
 
 class StopAnswered(Report, frozen=True, gc=False):
-    """0x35: how a remote stop went."""
+    """0x35: how a remote stop went; believed only when the current is gone."""
 
     connector_no: int
     stopped: bool

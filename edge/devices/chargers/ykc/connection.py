@@ -241,6 +241,7 @@ class YkcConnection:
         full = len(self._bad) == self._bad.maxlen
         if full and now.mono_s - self._bad[0] <= _MINUTE_S:
             out.close_reason = out.close_reason or "garbage"
+            self._complain(number, "too_many_bad_frames", detail, now, out)
         self._bad.append(now.mono_s)
 
     def _complain(self, number: str, code: str, detail: str, now: Moment, out: Received) -> None:

@@ -136,9 +136,9 @@ async def test_a_second_with_200_connectors_costs_little(site: Site) -> None:
 
 
 async def test_alarms_of_the_past_end(site: Site) -> None:
-    site.bus.publish(r.Complained(site.at(), CP, 1, "garbage", "x"))
+    site.bus.publish(r.Complained(site.at(), CP, 1, "too_many_bad_frames", "x"))
     site.clock.advance(3_000)
-    site.bus.publish(r.Complained(site.at(), CP, 1, "garbage", "x"))
+    site.bus.publish(r.Complained(site.at(), CP, 1, "too_many_bad_frames", "x"))
     site.clock.advance(3_000)
     site.station.tick_hourly()
     assert site.station.alarms.is_open("charge_point_garbage", f"charge_point:{CP}")
