@@ -7,10 +7,11 @@ import contextlib
 import getpass
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from uuid import UUID
 
 import typer
 
@@ -21,6 +22,8 @@ from shared import logs
 from shared.errors import ConfigError, VoltwardenError
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from cloud.core.db import Sessions
 
 app = typer.Typer(
@@ -30,6 +33,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+parked_app = typer.Typer(
+    name="parked",
+    help="Batches that could not be handled and were set aside.",
+    no_args_is_help=True,
+)
+app.add_typer(parked_app)
 
 _FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE, _CONFLICT = 1, 2, 3, 5, 6
 
@@ -173,6 +183,71 @@ def reconcile(
     sys.stdout.write(text)
     if not agree:
         raise typer.Exit(_FAILED)
+
+
+@parked_app.command(name="list")
+def list_parked(config: ConfigOption = _CONFIG) -> None:
+    """Print what waits, oldest first, one JSON object a line."""
+    from cloud.ingest import parked
+
+    async def ask(session: AsyncSession) -> None:
+        for row in await parked.list_parked(session):
+            shown = row.model_dump(mode="json", include={"id", "lane", "seq", "error"})
+            shown["station_id"] = str(row.station_id)
+            shown["received_at"] = row.received_at.isoformat()
+            sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+
+    _run(_in_transaction(_load(config), ask))
+
+
+@parked_app.command(name="show")
+def show_parked(
+    parked_id: Annotated[UUID, typer.Argument(help="As `list` prints it.")],
+    config: ConfigOption = _CONFIG,
+) -> None:
+    """Print a batch's facts as JSON. Exit 3: no such batch; 6: it holds no facts."""
+    from cloud.ingest import parked
+
+    async def ask(session: AsyncSession) -> None:
+        row = await parked.find_parked(session, parked_id)
+        sys.stdout.write(parked.facts_as_json(row).decode() + "\n")
+
+    _run(_in_transaction(_load(config), ask))
+
+
+@parked_app.command(name="retry")
+def retry_parked(
+    parked_id: Annotated[UUID, typer.Argument(help="As `list` prints it.")],
+    config: ConfigOption = _CONFIG,
+) -> None:
+    """Handle a batch again, all of it or nothing. Exit 3: no such batch; 6: no facts."""
+    from cloud.ingest import parked
+    from cloud.ingest.handlers import Ingested, merge
+    from cloud.slices import HANDLER_TABLES
+    from cloud.stations.lookup import station_by_id
+    from cloud.stations.service import zone_of
+
+    async def ask(session: AsyncSession) -> None:
+        row = await parked.find_parked(session, parked_id)
+        station = await station_by_id(session, row.operator_id, row.station_id)
+        context = Ingested(
+            operator_id=row.operator_id,
+            station_id=station.id,
+            station_no=station.station_no,
+            zone=zone_of(station),
+            received_at=row.received_at,
+        )
+        count = await parked.retry(session, row, handlers=merge(*HANDLER_TABLES), context=context)
+        typer.echo(f"{count} facts handled", err=True)
+
+    _run(_in_transaction(_load(config), ask))
+
+
+async def _in_transaction(
+    settings: Settings, do: Callable[[AsyncSession], Awaitable[None]]
+) -> None:
+    async with _open_sessions(settings) as sessions, sessions() as session, session.begin():
+        await do(session)
 
 
 @asynccontextmanager
