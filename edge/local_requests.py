@@ -95,7 +95,7 @@ def _adopt(station: Station, request: dict[str, Any]) -> Answer:
 
 
 def _reset(station: Station, request: dict[str, Any]) -> Answer:
-    """Lift the latches of a place, on site; the reason is logged."""
+    """Lift the latches of a place, on site, unless their cause is still there."""
     reason = str(request.get("reason", "")).strip()
     if not reason:
         raise LocalApiError("reason: say why it is safe")
@@ -104,9 +104,13 @@ def _reset(station: Station, request: dict[str, Any]) -> Answer:
     latches = station.latches.at(place)
     if not latches:
         raise LocalApiError("nothing is blocked there")
+    now = station.now()
+    if any(latch.until_unplugged for latch in latches) and station.safety.is_dangerous(place, now):
+        raise LocalApiError("the vehicle still reports what tripped; unplug it, or wait a minute")
     effects = Effects()
     for latch in latches:
-        effects.add(station.release(latch, station.now()))
+        effects.add(station.release(latch, now, reason))
+        station.safety.rearm(place)
         logger.warning("latch released place=%s cause=%s reason=%s", place, latch.cause, reason)
     station.perform(effects)
     return {"released": ", ".join(latch.cause for latch in latches)}

@@ -55,6 +55,9 @@ class Trip(Struct):
     stop_sent_us: int
 
 
+_DANGER_HOLDS_S = 60.0
+
+
 class Limits(Struct):
     """What the vehicle on a connector allows."""
 
@@ -62,6 +65,8 @@ class Limits(Struct):
     vehicle_max_c: int | None = None
     battery_type: int | None = None
     tripped: bool = False
+    danger_s: float | None = None
+    """When the vehicle last said what makes a rule trip; None once its BMS says otherwise."""
 
 
 class SafetyEngine:
@@ -113,12 +118,15 @@ class SafetyEngine:
         """Judge a 0x25."""
         connector = (report.charge_point_no, report.connector_no)
         limits = self._limits_of(connector)
+        too_hot = battery_over_temperature.exceeds(report.battery_temp_max_c, limits.max_c)
+        danger = battery_reports_danger.condition(report.status_1, report.status_2)
+        limits.danger_s = report.at.mono_s if too_hot or danger else None
         if limits.tripped:
             return
-        if battery_over_temperature.exceeds(report.battery_temp_max_c, limits.max_c):
+        if too_hot:
             detail = str(report.battery_temp_max_c)
             self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
-        elif danger := battery_reports_danger.condition(report.status_1, report.status_2):
+        elif danger:
             self._trip(battery_reports_danger.CODE, connector, report.at, limits, danger)
 
     def on_sample(self, report: ConnectorSampled) -> None:
@@ -134,11 +142,11 @@ class SafetyEngine:
         if unplugged(report):
             # Another vehicle has other limits, and none yet.
             self._limits[connector] = Limits()
-        elif not limits.tripped and battery_over_temperature.exceeds(
-            report.battery_temp_max_c, limits.max_c
-        ):
-            detail = str(report.battery_temp_max_c)
-            self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
+        elif battery_over_temperature.exceeds(report.battery_temp_max_c, limits.max_c):
+            limits.danger_s = report.at.mono_s
+            if not limits.tripped:
+                detail = str(report.battery_temp_max_c)
+                self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
 
     def on_lost(self, report: LinkLost) -> None:
         """A link is gone; what is still too hot when it is back trips again."""
@@ -159,6 +167,17 @@ class SafetyEngine:
     def stopping(self, connector: Connector) -> bool:
         """Whether a stop of this connector still waits for its proof."""
         return self._ladder.climbing(connector)
+
+    def is_dangerous(self, connector: Connector, now: Moment) -> bool:
+        """Whether a rule would trip by what the vehicle said within the last minute."""
+        limits = self._limits.get(connector)
+        danger_s = limits.danger_s if limits is not None else None
+        return danger_s is not None and now.mono_s - danger_s < _DANGER_HOLDS_S
+
+    def rearm(self, connector: Connector) -> None:
+        """Have the rules trip again on a connector whose latch was lifted."""
+        if limits := self._limits.get(connector):
+            limits.tripped = False
 
     def tick(self, now: Moment) -> None:
         """Climb the ladder; several times a second."""

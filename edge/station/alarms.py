@@ -79,8 +79,8 @@ class AlarmBook:
         effects.changes.append(_stored(alarm))
         return effects
 
-    def clear_alarm(self, code: str, subject: str, now_ms: int) -> Effects:
-        """Clear an alarm whose cause is gone."""
+    def clear_alarm(self, code: str, subject: str, now_ms: int, reason: str = "") -> Effects:
+        """Clear an alarm whose cause is gone; `reason` is given when a person says so."""
         effects = Effects()
         alarm = self._open.pop((code, subject), None)
         if alarm is None:
@@ -88,7 +88,11 @@ class AlarmBook:
         self._again_ms.pop((code, subject), None)
         effects.events.append(
             AlarmCleared(
-                occurred_at=from_ms(now_ms), alarm_id=alarm.alarm_id, code=code, object=subject
+                occurred_at=from_ms(now_ms),
+                alarm_id=alarm.alarm_id,
+                code=code,
+                object=subject,
+                reason=reason,
             )
         )
         effects.changes.append(Delete(KIND, str(alarm.alarm_id)))

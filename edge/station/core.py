@@ -126,14 +126,7 @@ class Station:
             hq_reachable=hq_reachable,
             now_ms=now.wall_ms,
         )
-        self.safety = SafetyEngine(
-            send=self.send,
-            monotonic_s=clock.monotonic_s,
-            rungs=rungs,
-            on_trip=self._on_trip,
-            on_confirmed=self._on_confirmed,
-            on_not_confirmed=self._on_not_confirmed,
-        )
+        self.safety = self._make_safety(rungs)
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self.stores = StoreWatch(self, journal)
         self.clocks = ClockKeeper(timing.hq_clock_tolerance_ms, now)
@@ -161,6 +154,16 @@ class Station:
 
     def _is_stopping(self, connector: tuple[str, int]) -> bool:
         return self.safety.stopping(connector)
+
+    def _make_safety(self, rungs: Rungs) -> SafetyEngine:
+        return SafetyEngine(
+            send=self.send,
+            monotonic_s=self._clock.monotonic_s,
+            rungs=rungs,
+            on_trip=self._on_trip,
+            on_confirmed=self._on_confirmed,
+            on_not_confirmed=self._on_not_confirmed,
+        )
 
     def _resume(self, now: r.Moment) -> None:
         """Go on where the last run of the agent ended."""
@@ -266,8 +269,8 @@ class Station:
 
     # Blocking
 
-    def release(self, latch: Latch, now: r.Moment) -> Effects:
-        """Lift a latch and clear its alarm."""
+    def release(self, latch: Latch, now: r.Moment, reason: str = "") -> Effects:
+        """Lift a latch and clear its alarm; `reason` is what a person said."""
         effects = Effects()
         change = self.latches.release(latch)
         if change is None:
@@ -275,7 +278,7 @@ class Station:
         effects.changes.append(change)
         place = latch.place
         subject = alarms.connector(*place) if place[0] else alarms.STATION
-        effects.add(self.alarms.clear_alarm(latch.cause, subject, now.wall_ms))
+        effects.add(self.alarms.clear_alarm(latch.cause, subject, now.wall_ms, reason))
         effects.add(self._show_latches(now))
         return effects
 

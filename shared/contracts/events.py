@@ -314,13 +314,14 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
 
 
 class AlarmCleared(Event, frozen=True, kw_only=True):
-    """The cause of an alarm is gone."""
+    """The cause of an alarm is gone; `reason` is what somebody on site said who reset it."""
 
     lane: ClassVar[Lane] = Lane.ALARM
 
     alarm_id: UUID
     code: str
     object: str
+    reason: str = ""
 
 
 class SafetyTripped(Event, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.local_api import LocalApiError
+from edge.local_requests import handlers
 from edge.safety.rules.battery_reports_danger import condition
 from shared.contracts import events as e
 from shared.contracts.words import ConnectorStatus
@@ -239,3 +241,22 @@ async def test_two_causes_block_until_both_are_gone(site: Site) -> None:
     await site.settle()
     assert site.station.latches.all() == []
     assert site.station.alarms.open_alarms() == []
+
+
+async def test_a_latch_is_not_lifted_while_its_cause_is_there_and_trips_again(site: Site) -> None:
+    number = await site.run()
+    ask = handlers(site.station, dict)["reset"]
+    request = {"number": CP, "connector": 1, "reason": "looked at it"}
+    bms(site, 56)
+    with pytest.raises(LocalApiError, match="still reports"):
+        ask(request)
+    bms(site, 50)
+    assert ask(request) == {"released": "battery_over_temperature"}
+    await site.settle()
+    assert [alarm.reason for alarm in site.told(e.AlarmCleared)] == ["looked at it"]
+    bms(site, 56)
+    await site.settle()
+    assert len({trip.trip_id for trip in site.told(e.SafetyTripped)}) == 2
+    site.clock.advance(61)
+    site.charging(number, 2100, current_da=0)
+    assert ask(request) == {"released": "battery_over_temperature"}
