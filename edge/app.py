@@ -131,6 +131,7 @@ class Agent:
                 backoff_first_s=0.2 if fast else 1.0,
                 backoff_max_s=min(hq.backoff_max_s, 1.0) if fast else hq.backoff_max_s,
                 resend_after_s=2.0 if fast else 5.0,
+                reachable_s=max(90.0, 1.5 * self.settings.telemetry.window_s),
             ),
             station_no=self.settings.station.number,
             journal=self.journal,
@@ -262,7 +263,7 @@ class Agent:
             await asyncio.sleep(_HOUR_S)
 
     def _hq_reachable(self) -> bool:
-        return self.link is not None and self.link.connected
+        return self.link is not None and self.link.hq_reachable
 
     def _fetch_frames(self, file: str, first_line: int, last_line: int) -> bytes:
         return self.frame_log.read_lines(file, first_line, last_line)

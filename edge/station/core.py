@@ -51,6 +51,7 @@ from shared.contracts.commands import ChargePointConfig, PublishRegistry
 from shared.contracts.envelope import CommandEnvelope
 from shared.contracts.live import LiveUpdate
 from shared.contracts.telemetry import Sample
+from shared.contracts.topics import Lane
 from shared.contracts.words import Outcome
 from shared.tariff import TariffVersion
 
@@ -124,6 +125,7 @@ class Station:
             live=self.live,
             timing=timing,
             hq_reachable=hq_reachable,
+            bills_waiting=self._bills_waiting,
             now_ms=now.wall_ms,
         )
         self.safety = self._make_safety(rungs)
@@ -151,6 +153,10 @@ class Station:
             now=now,
             stopping=self._is_stopping,
         )
+
+    def _bills_waiting(self) -> bool:
+        """Whether HQ has not acknowledged all that is closed here."""
+        return bool(self._journal.pending_bytes or self._journal.unacknowledged[Lane.BILL])
 
     def _is_stopping(self, connector: tuple[str, int]) -> bool:
         return self.safety.stopping(connector)

@@ -61,6 +61,7 @@ class Starts:
         live: LiveState,
         timing: Timing,
         hq_reachable: Callable[[], bool],
+        bills_waiting: Callable[[], bool],
         now_ms: int,
     ) -> None:
         self._book = book
@@ -73,6 +74,7 @@ class Starts:
         self._live = live
         self._timing = timing
         self._hq_reachable = hq_reachable
+        self._bills_waiting = bills_waiting
         self._asked: dict[UUID, _Asked] = {}
         # HQ knows what was closed before; after a restart nobody knows when it last heard.
         self._hq_knows_ms = now_ms - _UNSETTLED_MS
@@ -124,7 +126,7 @@ class Starts:
     def tick(self, now: Moment) -> Effects:
         """Refuse whom HQ has not answered for in time."""
         effects = Effects()
-        if self._hq_reachable():
+        if self._hq_reachable() and not self._bills_waiting():
             self._hq_knows_ms = now.wall_ms
         for request_id, asked in list(self._asked.items()):
             if now.mono_s - asked.asked.mono_s > self._timing.ask_hq_s:

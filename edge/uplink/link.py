@@ -40,6 +40,8 @@ class LinkSettings:
     resend_max_s: float = 40.0
     telemetry_in_flight_max: int = 8
     live_period_s: float = 1.0
+    reachable_s: float = 90.0
+    """HQ is in reach for so long after an acknowledgement; an idle station gets one a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Link:
         self._watched_until_s = 0.0
         self._live_whole = True
         self._connected = False
+        self._acknowledged_s: float | None = None
         self._since: datetime | None = None
         self._last_error = ""
         self._connections = 0
@@ -124,6 +127,13 @@ class Link:
     def connected(self) -> bool:
         """Whether HQ's broker is in reach."""
         return self._connected
+
+    @property
+    def hq_reachable(self) -> bool:
+        """Whether HQ itself answers: its broker may be up while nobody works behind it."""
+        if not self._connected or self._acknowledged_s is None:
+            return False
+        return self._clock.monotonic_s() - self._acknowledged_s < self._settings.reachable_s
 
     @property
     def state(self) -> LinkState:
@@ -247,6 +257,7 @@ class Link:
         raise LinkLostError("the broker closed the connection")
 
     def _take_ack(self, ack: Ack) -> None:
+        self._acknowledged_s = self._clock.monotonic_s()
         self._publisher.take_ack(ack)
         self._work.set()
 

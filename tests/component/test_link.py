@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -269,6 +270,27 @@ async def test_idle_station_sends_an_empty_batch(tmp_path: Path, broker: BrokerP
         assert (uplink.lane, uplink.count) == (Lane.TELEMETRY, 0)
         assert hq.samples() == []
         await station.until(lambda: not station.telemetry.sealed_seqs())
+    await station.close()
+
+
+async def test_hq_is_in_reach_while_it_answers_not_while_its_broker_does(
+    tmp_path: Path, broker: BrokerProcess
+) -> None:
+    await broker.start()
+    hq = Headquarters(broker)
+    hq.commit = lambda _: False
+    station = Station(tmp_path, broker)
+    link = station.link
+    link._settings = dataclasses.replace(link._settings, reachable_s=0.5)  # for the test only
+    async with running(asyncio.create_task(hq.run()), asyncio.create_task(link.run())):
+        assert await station.journal.commit([bill_fact(1)])
+        await hq.until(lambda: hq.received > 0)
+        assert link.connected
+        assert not link.hq_reachable
+        hq.commit = lambda _: True
+        await station.until(lambda: link.hq_reachable)
+        await station.until(lambda: not link.hq_reachable)  # nothing more is acknowledged
+        assert link.connected
     await station.close()
 
 

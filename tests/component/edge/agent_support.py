@@ -72,10 +72,13 @@ class Running:
     async def ask(self, **request: Any) -> dict[str, Any]:
         return await ask(self.data_dir / "agent.sock", request)
 
-    async def allow(self, card: str = CARD) -> None:
-        """Have HQ publish a list with one card."""
-        entry = c.AccessEntry(token=Token(TokenKind.CARD, card), limit_fen=500_000)
-        await self.command(c.PublishAccessList(version=1, entries=(entry,)))
+    async def allow(self, *cards: str) -> None:
+        """Have HQ publish a list with these cards, `CARD` when none is named."""
+        entries = tuple(
+            c.AccessEntry(token=Token(TokenKind.CARD, card), limit_fen=500_000)
+            for card in cards or (CARD,)
+        )
+        await self.command(c.PublishAccessList(version=1, entries=entries))
 
     async def command(self, command: c.AnyCommand) -> None:
         """Play HQ."""

@@ -143,6 +143,14 @@ async def test_offline_exposure_is_capped_over_open_and_closed_ones(site: Site) 
     site.record(number, 200_000, minutes=30)
     assert (await answer(site)).balance_fen == 28_000  # closed, but HQ has not counted it
     site.hq_up = True
+    site.record("", 10_000, meter_start_dwh=77)
+    await site.journal.commit([])
+    site.clock.advance(1)
+    site.station.tick()
+    site.hq_up = False
+    assert (await answer(site)).balance_fen == 28_000  # a bill is on its way: HQ may lack any
+    site.hq_up = True
+    await site.settle()
     await site.tick()
     site.hq_up = False
     assert (await answer(site)).balance_fen == 30_000  # now it has
