@@ -69,8 +69,8 @@ CATALOGUE: dict[str, AlarmCode] = dict(
             Severity.CRITICAL,
             ("急停已触发", "Emergency stop"),
             (
-                "查明原因后在现场复位。",
-                "Find the cause, then reset on site.",
+                "查明原因后, 由下令方复位: 总部下令的由总部复位, 现场触发的在现场复位。",
+                "Find the cause. Who ordered it resets it: HQ what HQ ordered, the site its own.",
             ),
         ),
         _code(
