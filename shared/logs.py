@@ -39,3 +39,5 @@ def set_up(*, level: str = "INFO", as_json: bool | None = None) -> None:
             logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s", "%H:%M:%S")
         )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It announces each of its plugins whenever it is imported.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
