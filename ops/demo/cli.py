@@ -19,7 +19,7 @@ import typer
 from ops.demo.children import DemoError
 from ops.demo.day import scripted_day
 from ops.demo.stage import ADMIN, Stage, open_stage
-from ops.demo.world import make_world
+from ops.demo.world import WEB_PORT, World, make_world
 from ops.embedded import default_data_dir
 from shared import logs
 
@@ -40,6 +40,9 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option(help="Keep the folder also when all is well.")] = False,
     seed: Annotated[int, typer.Option(help="Who comes, when, with what.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="HQ's pages; another one if it is taken.")
+    ] = WEB_PORT,
 ) -> None:
     """Run HQ, two stations and their simulated devices on this machine.
 
@@ -47,14 +50,14 @@ def demo(
     exit 0 only if all of it holds.
     """
     logs.set_up(level="WARNING")
-    folder = new_folder(data)
+    folder, world = new_folder(data), make_world(seed, web_port=port)
     started_s = time.monotonic()
     ok = False
     try:
         if once:
-            ok = asyncio.run(_once(folder, seed, started_s, as_json=as_json))
+            ok = asyncio.run(_once(folder, world, seed, started_s, as_json=as_json))
         else:
-            asyncio.run(_until_told(folder, seed, started_s))
+            asyncio.run(_until_told(folder, world, seed, started_s))
             ok = True
     except DemoError as error:
         _say(started_s, f"failed: {error}")
@@ -69,11 +72,11 @@ def demo(
         raise typer.Exit(_FAILED)
 
 
-async def _once(folder: Path, seed: int, started_s: float, *, as_json: bool) -> bool:
+async def _once(folder: Path, world: World, seed: int, started_s: float, *, as_json: bool) -> bool:
     def say(text: str) -> None:
         _say(started_s, text)
 
-    async with open_stage(make_world(seed), folder, seed, say) as stage:
+    async with open_stage(world, folder, seed, say) as stage:
         result = await scripted_day(stage, say)
     report = result.as_object(stations=len(stage.stations), wall_s=time.monotonic() - started_s)
     if as_json:
@@ -85,7 +88,7 @@ async def _once(folder: Path, seed: int, started_s: float, *, as_json: bool) -> 
     return result.ok
 
 
-async def _until_told(folder: Path, seed: int, started_s: float) -> None:
+async def _until_told(folder: Path, world: World, seed: int, started_s: float) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -96,7 +99,7 @@ async def _until_told(folder: Path, seed: int, started_s: float) -> None:
 
     async with AsyncExitStack() as stack:
         opening = asyncio.create_task(
-            stack.enter_async_context(open_stage(make_world(seed), folder, seed, say))
+            stack.enter_async_context(open_stage(world, folder, seed, say))
         )
         told = asyncio.create_task(ended.wait())
         await asyncio.wait({opening, told}, return_when=asyncio.FIRST_COMPLETED)

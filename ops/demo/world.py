@@ -58,8 +58,8 @@ class World:
     web_port: int = WEB_PORT  # 0 = any free one
 
 
-def make_world(seed: int) -> World:
-    """Return the demo's world."""
+def make_world(seed: int, *, web_port: int = WEB_PORT) -> World:
+    """Return the demo's world; `web_port` is where HQ's pages are, 0 for any free one."""
     random = Random(f"world/{seed}")  # noqa: S311 - names in a demo, not secrets
     names = (("S-0001", "浦东示范站", "Pudong demo"), ("S-0002", "虹桥示范站", "Hongqiao demo"))
     stations = tuple(
@@ -68,7 +68,7 @@ def make_world(seed: int) -> World:
     )
     cards = tuple(f"{random.randrange(1 << 60):016X}" for _ in range(_CARDS))
     vins = tuple("LVW" + "".join(random.choices(_VIN_LETTERS, k=14)) for _ in range(_CARDS))
-    return World(stations, cards, vins)
+    return World(stations, cards, vins, web_port=web_port)
 
 
 def _numbers(station: int) -> tuple[str, ...]:
