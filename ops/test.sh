@@ -17,6 +17,10 @@ check ruff format --check .
 check ruff check .
 check mypy
 check lint-imports
+# What decides about money is covered whole, each branch of it, by its own quick tests.
+check python -m pytest -q tests/unit/shared tests/unit/cloud/billing --cov-branch \
+    --cov=shared.rating --cov=shared.money --cov=shared.settlement --cov=shared.tariff \
+    --cov=cloud.billing.rules --cov-report=term-missing:skip-covered --cov-fail-under=100
 printf '== pytest\n'
 $bin/python -m pytest -n 2 --dist loadfile
 status=$?
