@@ -169,7 +169,9 @@ async def create_staff(
 
 
 @router.patch(
-    "/staff/{staff_id}", operation_id="staff_change", responses=error_responses(NotFoundError)
+    "/staff/{staff_id}",
+    operation_id="staff_change",
+    responses=error_responses(NotFoundError, service.LastAdminError),
 )
 async def change_staff(
     staff_id: UUID, body: StaffChange, staff: Admin, session: SessionDep

@@ -9,7 +9,7 @@ from uuid import UUID
 from pwdlib import PasswordHash
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import select
+from sqlmodel import col, select
 
 from cloud.core.errors import BusinessError, NotFoundError, UnauthorizedError
 from cloud.core.security import Role, Staff, hash_secret, new_secret
@@ -69,6 +69,12 @@ async def create_staff(
     session.add(user)
     await session.flush()
     return user
+
+
+class LastAdminError(BusinessError):
+    """Nobody would be left who may administer."""
+
+    code = "last_admin"
 
 
 async def log_in(
@@ -157,10 +163,19 @@ async def change_staff(
     active: bool | None,
     password: str | None,
 ) -> StaffUser:
-    """Change a person; every token they hold ends. Raises NotFoundError or WeakPasswordError."""
+    """Change a person; every token they hold ends.
+
+    Raises:
+        NotFoundError: No such person.
+        WeakPasswordError: The password is too short.
+        LastAdminError: Nobody would be left who may administer.
+    """
     user = await session.get(StaffUser, staff_id)
     if user is None or user.operator_id != operator_id:
         raise NotFoundError("no such person")
+    stays = active is not False and role in {None, Role.ADMIN}
+    if user.role is Role.ADMIN and user.active and not stays:
+        await _refuse_last_admin(session, user)
     if role is not None:
         user.role = role
     if active is not None:
@@ -173,6 +188,22 @@ async def change_staff(
     session.add(user)
     await session.flush()
     return user
+
+
+async def _refuse_last_admin(session: AsyncSession, leaving: StaffUser) -> None:
+    # All are locked, so that two who lock each other out at once do not both succeed.
+    admins = await session.scalars(
+        select(StaffUser.id)
+        .where(
+            StaffUser.operator_id == leaving.operator_id,
+            StaffUser.role == Role.ADMIN,
+            col(StaffUser.active).is_(True),
+        )
+        .order_by(col(StaffUser.id))
+        .with_for_update()
+    )
+    if set(admins.all()) <= {leaving.id}:
+        raise LastAdminError("nobody would be left who may administer")
 
 
 async def signing_secret(session: AsyncSession, now: datetime) -> str:

@@ -132,6 +132,17 @@ async def test_a_changed_person_is_out_at_once(client: httpx.AsyncClient, log_in
     assert (await client.get("/api/v1/auth/me", headers=forged)).status_code == 401
 
 
+async def test_somebody_stays_who_may_administer(client: httpx.AsyncClient, log_in: LogIn) -> None:
+    admin = await log_in(Role.ADMIN)
+    me = (await client.get("/api/v1/auth/me", headers=admin)).json()
+    for change in ({"active": False}, {"role": "viewer"}):
+        kept = await client.patch(f"/api/v1/staff/{me['id']}", json=change, headers=admin)
+        assert (kept.status_code, kept.json()["code"]) == (409, "last_admin")
+    await log_in(Role.ADMIN)
+    gone = await client.patch(f"/api/v1/staff/{me['id']}", json={"active": False}, headers=admin)
+    assert gone.json()["active"] is False
+
+
 async def test_health_description_and_errors_are_plain(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     ready = await client.get("/readyz")
