@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from cloud.core.db import Sessions
-from cloud.orders.service import fail_unanswered, release_held
+from cloud.orders.service import bill_estimates, fail_unanswered, release_held
 from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -25,3 +25,11 @@ async def release_held_orders(sessions: Sessions, clock: Clock) -> None:
         released = await release_held(session, now=clock.now())
     if released:
         logger.warning("parallel charges that never ended orders=%d", released)
+
+
+async def bill_old_estimates(sessions: Sessions, clock: Clock) -> None:
+    """Wait no longer for records that never come."""
+    async with sessions() as session, session.begin():
+        billed = await bill_estimates(session, now=clock.now())
+    if billed:
+        logger.warning("estimates billed without a record orders=%d", billed)

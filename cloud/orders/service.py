@@ -31,6 +31,10 @@ START_LIFE = timedelta(seconds=30)
 """A start that reaches the station later never runs."""
 
 
+RECORD_WAIT = timedelta(days=7)
+"""A charge point that has not given its record by then has lost it, as a rule."""
+
+
 class OrderNotFoundError(NotFoundError):
     """No such order."""
 
@@ -239,6 +243,27 @@ async def release_held(session: AsyncSession, *, now: datetime, limit: int = 200
         session.add(order)
         await note_exposure(session, order)
     return len(held)
+
+
+async def bill_estimates(session: AsyncSession, *, now: datetime, limit: int = 200) -> int:
+    """Let estimates count as bills whose record has not come in time; returns how many.
+
+    Otherwise their customers' limits would stay used up for ever. A record that comes after all
+    still corrects the bill.
+    """
+    held = await session.scalars(
+        select(Order)
+        .where(Order.state == OrderState.ESTIMATED, col(Order.ended_at) < now - RECORD_WAIT)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    orders = held.all()
+    for order in orders:
+        move(order, OrderState.BILLED)
+        order.updated_at = now
+        session.add(order)
+        await note_exposure(session, order)
+    return len(orders)
 
 
 async def order_by_id(session: AsyncSession, *, operator_id: UUID, order_id: UUID) -> Order:
