@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -259,23 +259,40 @@ async def exposure_of(session: AsyncSession, *, operator_id: UUID, token: Token)
     return int(total or 0)
 
 
-async def set_exposure(
-    session: AsyncSession, *, operator_id: UUID, order_id: UUID, token: Token, amount_fen: int
-) -> None:
-    """Note what an order may still cost its token; 0 once it is settled. Called by orders."""
-    if amount_fen <= 0:
-        await session.execute(delete(Exposure).where(col(Exposure.order_id) == order_id))
-        return
-    values = {
-        "kind": token.kind,
-        "value": normalise(token.kind, token.value),
-        "amount_fen": amount_fen,
-    }
-    await session.execute(
-        insert(Exposure)
-        .values(order_id=order_id, operator_id=operator_id, **values)
-        .on_conflict_do_update(index_elements=["order_id"], set_=values)
-    )
+class Exposed(NamedTuple):
+    """What an order may still cost its token; 0 once it is settled."""
+
+    operator_id: UUID
+    order_id: UUID
+    token: Token
+    amount_fen: int
+
+
+async def set_exposures(session: AsyncSession, exposed: Collection[Exposed]) -> None:
+    """Note what orders, each named once, may still cost their tokens. Called by orders."""
+    settled = [each.order_id for each in exposed if each.amount_fen <= 0]
+    if settled:
+        wanted = col(Exposure.order_id) == sa.any_(sa.literal(settled, sa.ARRAY(sa.Uuid)))
+        await session.execute(
+            delete(Exposure).where(wanted), execution_options={"synchronize_session": False}
+        )
+    rows = [
+        {
+            "order_id": each.order_id,
+            "operator_id": each.operator_id,
+            "kind": each.token.kind,
+            "value": normalise(each.token.kind, each.token.value),
+            "amount_fen": each.amount_fen,
+        }
+        for each in exposed
+        if each.amount_fen > 0
+    ]
+    if rows:
+        write = insert(Exposure.__table__)  # type: ignore[attr-defined]
+        changed = {name: write.excluded[name] for name in ("kind", "value", "amount_fen")}
+        await session.execute(
+            write.on_conflict_do_update(index_elements=["order_id"], set_=changed), rows
+        )
 
 
 async def scope_of(session: AsyncSession, token_id: UUID) -> set[UUID]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import ARRAY, Uuid, any_, insert, literal
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -29,6 +32,17 @@ async def current_bill(session: AsyncSession, order_id: UUID) -> Bill | None:
     return found
 
 
+async def current_bills(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, Bill]:
+    """Return the versions that hold, by order; those without a bill are left out."""
+    rows = await session.scalars(
+        select(Bill)
+        .where(col(Bill.order_id) == any_(literal(order_ids, ARRAY(Uuid))))
+        .ext(distinct_on(col(Bill.order_id)))
+        .order_by(col(Bill.order_id), col(Bill.version).desc())
+    )
+    return {bill.order_id: bill for bill in rows}
+
+
 async def bills_of(session: AsyncSession, order_id: UUID) -> Sequence[Bill]:
     """Return all versions of an order's bill, oldest first."""
     return (
@@ -47,20 +61,20 @@ async def lines_of(session: AsyncSession, bill_id: UUID) -> Sequence[Line]:
     ).all()
 
 
-async def write_rated(
-    session: AsyncSession,
+def rated_bill(
     *,
     operator_id: UUID,
     order_id: UUID,
+    before: Bill | None,
     ended: TransactionEnded,
     rated: Rated,
     now: datetime,
 ) -> Bill:
-    """Write the version that follows from a rated transaction: charged, or held for review.
+    """Return the version that follows from a rated transaction: charged, or held for review.
 
-    An earlier charge (an estimate) stays while its correction is held.
+    An earlier charge (an estimate) stays while its correction is held. Nothing is written:
+    hand it to `write_rated`.
     """
-    before = await current_bill(session, order_id)
     charged_fen = 0 if before is None else before.payable_fen
     payable_fen = charged_fen if rated.causes or rated.hq_fen is None else rated.hq_fen
     bill = _new_version(
@@ -78,12 +92,20 @@ async def write_rated(
     bill.causes, bill.flags = [str(cause) for cause in rated.causes], list(rated.flags)
     if rated.bill is not None:
         _take_figures(bill, rated.bill)
-    session.add(bill)
-    await session.flush()
-    if rated.bill is not None:
-        session.add_all(_lines(bill, rated.bill))
-        await session.flush()
     return bill
+
+
+async def write_rated(session: AsyncSession, bills: Sequence[tuple[Bill, Rated]]) -> None:
+    """Write new versions with their lines, many in a few statements."""
+    if not bills:
+        return
+    session.add_all(bill for bill, _ in bills)
+    await session.flush()
+    lines = [
+        line for bill, rated in bills if rated.bill is not None for line in _lines(bill, rated.bill)
+    ]
+    if lines:
+        await session.execute(insert(Line).execution_options(render_nulls=True), lines)
 
 
 async def write_decision(
@@ -157,20 +179,20 @@ def _take_figures(bill: Bill, figures: rating.Bill) -> None:
     bill.total_nano = figures.total_nano
 
 
-def _lines(bill: Bill, figures: rating.Bill) -> list[Line]:
+def _lines(bill: Bill, figures: rating.Bill) -> list[dict[str, Any]]:
     return [
-        Line(
-            bill_id=bill.id,
-            number=number,
-            operator_id=bill.operator_id,
-            started_at=None if line.from_ms is None else from_ms(line.from_ms),
-            ended_at=None if line.to_ms is None else from_ms(line.to_ms),
+        {
+            "bill_id": bill.id,
+            "number": number,
+            "operator_id": bill.operator_id,
+            "started_at": None if line.from_ms is None else from_ms(line.from_ms),
+            "ended_at": None if line.to_ms is None else from_ms(line.to_ms),
             **{
                 name: value
                 for name, value in msgspec.structs.asdict(line).items()
                 if name not in {"from_ms", "to_ms"}
             },
-        )
+        }
         for number, line in enumerate(figures.lines, start=1)
     ]
 

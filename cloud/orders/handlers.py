@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import select
+from sqlmodel import col, select
 
-from cloud.ingest.handlers import Handlers, Ingested
-from cloud.orders.facts import find_or_make_order, lock_orders
+from cloud.ingest.handlers import Handlers, Together
+from cloud.orders.book import Items, open_book
 from cloud.orders.models import Order
 from cloud.orders.settling import take_fact
 from shared.contracts.events import (
     CommandSettled,
     TransactionAuthorized,
     TransactionEnded,
-    TransactionEvent,
     TransactionResumed,
     TransactionStarted,
     TransactionStartFailed,
@@ -21,36 +21,44 @@ from shared.contracts.events import (
 )
 
 
-async def on_transaction_fact(
-    session: AsyncSession, context: Ingested, event: TransactionEvent
-) -> None:
-    """Find or make the order and work it out anew from all that is known."""
-    await lock_orders(session, context.station_id)
-    order = await find_or_make_order(session, context, event)
-    await take_fact(session, context, order, event)
-
-
-async def on_command_settled(
-    session: AsyncSession, context: Ingested, event: CommandSettled
-) -> None:
-    """Note how a remote start was settled; other commands are not ours."""
-    wanted = select(Order.id).where(
-        Order.start_command_id == event.command_id, Order.station_id == context.station_id
-    )
-    order_id = await session.scalar(wanted)
-    if order_id is None:
+async def on_facts(session: AsyncSession, items: Items) -> None:
+    """Find or make the orders and work each out anew from all that is known."""
+    items = await _ours(session, items)
+    if not items:
         return
-    await lock_orders(session, context.station_id)
-    order = await session.get_one(Order, order_id, populate_existing=True)
-    await take_fact(session, context, order, event)
+    with session.no_autoflush:
+        book = await open_book(session, items)
+        for context, event in items:
+            if isinstance(event, CommandSettled):
+                story = book.by_command(context, event.command_id)
+            else:
+                story = book.find_or_make(context, event)
+            if story is not None:
+                await take_fact(book, context, story, event)
+        await book.write()
 
 
+async def _ours(session: AsyncSession, items: Items) -> Items:
+    """Leave out commands that started no order."""
+    command_ids = [event.command_id for _, event in items if isinstance(event, CommandSettled)]
+    if not command_ids:
+        return items
+    known = col(Order.start_command_id) == sa.any_(sa.literal(command_ids, sa.ARRAY(sa.Uuid)))
+    ours = set(await session.scalars(select(Order.start_command_id).where(known)))
+    return [
+        (context, event)
+        for context, event in items
+        if not isinstance(event, CommandSettled) or event.command_id in ours
+    ]
+
+
+_HANDLER = Together(on_facts)
 HANDLERS: Handlers = {
-    TransactionAuthorized: on_transaction_fact,
-    TransactionStarted: on_transaction_fact,
-    TransactionStartFailed: on_transaction_fact,
-    TransactionUnreachable: on_transaction_fact,
-    TransactionResumed: on_transaction_fact,
-    TransactionEnded: on_transaction_fact,
-    CommandSettled: on_command_settled,
+    TransactionAuthorized: _HANDLER,
+    TransactionStarted: _HANDLER,
+    TransactionStartFailed: _HANDLER,
+    TransactionUnreachable: _HANDLER,
+    TransactionResumed: _HANDLER,
+    TransactionEnded: _HANDLER,
+    CommandSettled: _HANDLER,
 }

@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from cloud.access import service as access
+from cloud.access.service import Exposed
 from cloud.billing import service as billing
-from cloud.billing.models import Bill
-from cloud.billing.rules import Basis, Cause, Rated, rate_order
+from cloud.billing.models import Bill, BillKind
+from cloud.billing.rules import Basis, Cause, Rated, after_decision, held, rate_order
 from cloud.core.commands import enqueue_command
 from cloud.ingest.handlers import Ingested
-from cloud.orders import facts, groups
+from cloud.orders import groups
+from cloud.orders.book import Book, Story
+from cloud.orders.facts import plain_text
 from cloud.orders.models import Order, Review
 from cloud.orders.rules import (
     OPEN,
@@ -28,7 +31,6 @@ from cloud.orders.rules import (
     state_before_end,
     unreachable_since,
 )
-from cloud.tariffs import service as tariffs
 from shared.clock import to_ms
 from shared.contracts.commands import StopTransaction
 from shared.contracts.events import Event, Token, TransactionEnded
@@ -39,43 +41,44 @@ from shared.tokens import normalise
 logger = logging.getLogger(__name__)
 
 
-async def take_fact(session: AsyncSession, context: Ingested, order: Order, event: Event) -> None:
-    """Store a fact and work its order out anew; a fact that comes again changes nothing."""
-    stood = (await facts.known_of(session, order)).end
-    if not await facts.store_fact(session, context, order, event):
+async def take_fact(book: Book, context: Ingested, story: Story, event: Event) -> None:
+    """Take in a fact and work its order out anew; a fact that comes again changes nothing."""
+    order, stood = story.order, story.known().end
+    fact = story.hear(event, now=context.received_at)
+    if fact is None:
         return
-    known = await facts.known_of(session, order)
+    book.add_fact(fact)
+    known = story.known()
     _take_over(order, known)
     bill = None
     if known.end is not None and known.end != stood:
-        bill = await _settle_end(session, context, order, known, known.end)
+        bill = await _settle_end(book, context, story, known, known.end)
     elif known.end is None:
         move(order, state_before_end(known))
         order.start_failure = order.state is OrderState.FAILED
     order.failure_reason = _failure_reason(order, known)
-    if known.disputes > order.disputes:
+    if known.disputes > order.disputes and isinstance(event, TransactionEnded):
         order.disputes = known.disputes
-        await open_review(session, context, order, [Cause.DISPUTED])
+        await _dispute(book, context, story, event)
     if order.cancelled_at is not None and order.state is OrderState.CHARGING:
-        await _stop_cancelled(session, context, order)
+        await _stop_cancelled(book.session, context, order)
     if bill is not None:
         order.payable_fen, order.energy_dwh = bill.payable_fen, max(bill.energy_dwh, 0)
     order.updated_at = context.received_at
-    session.add(order)
-    await note_exposure(session, order)
-    await _settle_group(session, order)
+    book.expose(exposure_of(order))
+    await _settle_group(book, order)
 
 
-async def _settle_group(session: AsyncSession, order: Order) -> None:
+async def _settle_group(book: Book, order: Order) -> None:
     """Move on those of a parallel charge that waited for this order."""
     if not order.parallel_no:
         return
-    await session.flush()
-    members = await groups.members_of(session, order)
+    await book.session.flush()
+    members = await groups.members_of(book.session, order)
     for member in filter(groups.waits, members):
         move(member, groups.state_in_group(members))
-        session.add(member)
-        await note_exposure(session, member)
+        book.session.add(member)
+        book.expose(exposure_of(member))
 
 
 def move(order: Order, state: OrderState) -> None:
@@ -90,39 +93,41 @@ def move(order: Order, state: OrderState) -> None:
 
 async def note_exposure(session: AsyncSession, order: Order) -> None:
     """Tell access what the order may still cost its token."""
+    exposed = exposure_of(order)
+    if exposed is not None:
+        await access.set_exposures(session, [exposed])
+
+
+def exposure_of(order: Order) -> Exposed | None:
+    """Return what an order may still cost its token, None without a token."""
     if order.token_kind is None:
-        return
+        return None
     unsettled = order.state in OPEN or order.state in {
         OrderState.ESTIMATED,
         OrderState.IN_REVIEW,
     }
-    await access.set_exposure(
-        session,
+    amount_fen = max(order.limit_fen if order.state in OPEN else order.payable_fen, 0)
+    return Exposed(
         operator_id=order.operator_id,
         order_id=order.id,
         token=Token(order.token_kind, order.token_value),
-        amount_fen=max(order.limit_fen if order.state in OPEN else order.payable_fen, 0)
-        if unsettled
-        else 0,
+        amount_fen=amount_fen if unsettled else 0,
     )
 
 
-async def open_review(
-    session: AsyncSession, context: Ingested, order: Order, causes: Sequence[Cause]
-) -> None:
+def open_review(book: Book, context: Ingested, story: Story, causes: Sequence[Cause]) -> None:
     """Put an order into the queue, or add causes to its open entry."""
-    review = await find_open_review(session, order.id)
+    review = story.review
     if review is None:
         review = Review(
             id=uuid7(to_ms(context.received_at)),
-            operator_id=order.operator_id,
-            order_id=order.id,
+            operator_id=story.order.operator_id,
+            order_id=story.order.id,
             causes=[],
             opened_at=context.received_at,
         )
+        book.add_review(story, review)
     review.causes = list(dict.fromkeys([*review.causes, *map(str, causes)]))
-    session.add(review)
-    await session.flush()
 
 
 async def find_open_review(session: AsyncSession, order_id: UUID) -> Review | None:
@@ -134,24 +139,44 @@ async def find_open_review(session: AsyncSession, order_id: UUID) -> Review | No
 
 
 async def _settle_end(
-    session: AsyncSession, context: Ingested, order: Order, known: Known, ended: TransactionEnded
+    book: Book, context: Ingested, story: Story, known: Known, ended: TransactionEnded
 ) -> Bill:
-    """Rate the end of a transaction, write its bill and move the order on."""
-    version = await tariffs.find_version(
-        session, station_id=context.station_id, tariff_version_id=ended.tariff_version_id
-    )
-    tariff = None if version is None else tariffs.tariff_of(version)
-    rated = rate_order(ended, tariff=tariff, zone=context.zone)
-    bill = await billing.write_rated(
-        session,
-        operator_id=order.operator_id,
-        order_id=order.id,
+    """Rate the end of a transaction, make its bill and move the order on."""
+    rated = await _rate(book, context, ended)
+    before = story.bill
+    if before is not None and before.kind is BillKind.REVIEW:
+        rated = after_decision(rated, decided_fen=before.payable_fen)
+    bill = _add_bill(book, context, story, ended, rated)
+    _note_rated(story.order, known, rated)
+    _review_or_close(book, context, story, rated)
+    return bill
+
+
+async def _dispute(book: Book, context: Ingested, story: Story, ended: TransactionEnded) -> None:
+    """Have somebody decide between two accounts, with the figures of the only one if need be."""
+    open_review(book, context, story, [Cause.DISPUTED])
+    if story.bill is None:
+        rated = held(await _rate(book, context, ended), Cause.DISPUTED)
+        _add_bill(book, context, story, ended, rated)
+
+
+async def _rate(book: Book, context: Ingested, ended: TransactionEnded) -> Rated:
+    tariff = await book.tariff(context.station_id, ended.tariff_version_id)
+    return rate_order(ended, tariff=tariff, zone=context.zone)
+
+
+def _add_bill(
+    book: Book, context: Ingested, story: Story, ended: TransactionEnded, rated: Rated
+) -> Bill:
+    bill = billing.rated_bill(
+        operator_id=story.order.operator_id,
+        order_id=story.order.id,
+        before=story.bill,
         ended=ended,
         rated=rated,
         now=context.received_at,
     )
-    _note_rated(order, known, rated)
-    await _review_or_close(session, context, order, rated)
+    book.add_bill(story, bill, rated)
     return bill
 
 
@@ -166,8 +191,8 @@ def _note_rated(order: Order, known: Known, rated: Rated) -> None:
     order.flags = list(dict.fromkeys([*_own_flags(order), *rated.flags]))
     state = state_after_end(known, rated)
     # Whoever charged in parallel is billed with the others: `_settle_group` says when.
-    held = state is OrderState.BILLED and order.parallel_no
-    move(order, OrderState.ENDED if held else state)
+    waits = state is OrderState.BILLED and order.parallel_no
+    move(order, OrderState.ENDED if waits else state)
 
 
 def _failure_reason(order: Order, known: Known) -> str:
@@ -181,18 +206,16 @@ def _own_flags(order: Order) -> list[str]:
     return [flag for flag in order.flags if flag == "transaction_no_reused"]
 
 
-async def _review_or_close(
-    session: AsyncSession, context: Ingested, order: Order, rated: Rated
-) -> None:
+def _review_or_close(book: Book, context: Ingested, story: Story, rated: Rated) -> None:
     """Open a review where rating asks for one; close what a better fact has made pointless."""
     if rated.causes:
-        await open_review(session, context, order, rated.causes)
+        open_review(book, context, story, rated.causes)
         return
-    review = await find_open_review(session, order.id)
+    review = story.review
     if review is None or str(Cause.DISPUTED) in review.causes:
         return
     review.decided_at, review.reason = context.received_at, "settled by a later record"
-    session.add(review)
+    story.review = None
 
 
 def _take_over(order: Order, known: Known) -> None:
@@ -202,20 +225,20 @@ def _take_over(order: Order, known: Known) -> None:
     token = next((fact.token for fact in best if fact.token is not None), None)
     if token is not None:
         order.token_kind = token.kind
-        order.token_value = normalise(token.kind, facts.plain_text(token.value))
+        order.token_value = normalise(token.kind, plain_text(token.value))
     version_ids = (fact.tariff_version_id for fact in best)
     order.tariff_version_id = next(filter(None, version_ids), order.tariff_version_id)
     vins = (fact.vin for fact in (known.end, known.started) if fact is not None)
-    order.vin = facts.plain_text(next(filter(None, vins), order.vin))
+    order.vin = plain_text(next(filter(None, vins), order.vin))
     if known.authorized is not None:
         order.authorized_at = known.authorized.occurred_at
         order.limit_fen = known.authorized.limit_fen or order.limit_fen
-        order.parallel_no = facts.plain_text(known.authorized.parallel_no)
+        order.parallel_no = plain_text(known.authorized.parallel_no)
     if known.started is not None:
         order.started_at = known.started.occurred_at
     if known.end is not None:
         order.started_at, order.ended_at = known.end.started_at, known.end.ended_at
-        order.parallel_no = facts.plain_text(known.end.parallel_no) or order.parallel_no
+        order.parallel_no = plain_text(known.end.parallel_no) or order.parallel_no
     order.unreachable_since = unreachable_since(known)
 
 
