@@ -58,7 +58,7 @@ async def members_of(session: AsyncSession, order: Order) -> Sequence[Order]:
 
 
 async def held_too_long(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[Order]:
-    """Return orders whose group has not ended in time, locked."""
+    """Return orders whose group has not ended in time, as they are now."""
     return (
         await session.scalars(
             select(Order)
@@ -69,6 +69,6 @@ async def held_too_long(session: AsyncSession, *, now: datetime, limit: int) -> 
                 Order.updated_at < now - HOLD_MAX,
             )
             .limit(limit)
-            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
         )
     ).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -212,20 +213,24 @@ async def fail_unanswered(session: AsyncSession, *, now: datetime, limit: int = 
 
     A command that expires at HQ makes no fact, so a job looks for it.
     """
-    rows = (
-        await session.execute(
-            select(Order, CommandRow)
-            .join(CommandRow, col(CommandRow.id) == col(Order.start_command_id))
-            .where(
-                Order.state == OrderState.REQUESTED,
-                col(Order.transaction_id).is_(None),
-                col(CommandRow.settled_at).is_not(None),
-                col(CommandRow.outcome).in_(["rejected", "failed", "expired"]),
-            )
-            .limit(limit)
-            .with_for_update(of=Order, skip_locked=True)
+    unanswered = (
+        select(Order, CommandRow)
+        .join(CommandRow, col(CommandRow.id) == col(Order.start_command_id))
+        .where(
+            Order.state == OrderState.REQUESTED,
+            col(Order.transaction_id).is_(None),
+            col(CommandRow.settled_at).is_not(None),
+            col(CommandRow.outcome).in_(["rejected", "failed", "expired"]),
         )
-    ).all()
+        .limit(limit)
+    )
+    found = (await session.execute(unanswered)).all()
+    if not found:
+        return 0
+    station_ids = await _lock_stations(session, [order for order, _ in found])
+    # Looked at again: until the lock was ours, a fact may have come.
+    fresh = unanswered.where(col(Order.station_id).in_(station_ids))
+    rows = (await session.execute(fresh.execution_options(populate_existing=True))).all()
     for order, command in rows:
         move(order, OrderState.FAILED)
         order.failure_reason = command.reason or str(command.outcome)
@@ -237,7 +242,11 @@ async def fail_unanswered(session: AsyncSession, *, now: datetime, limit: int = 
 
 async def release_held(session: AsyncSession, *, now: datetime, limit: int = 200) -> int:
     """Have orders count as estimated whose parallel charge has not ended in time; how many."""
-    held = await groups.held_too_long(session, now=now, limit=limit)
+    found = await groups.held_too_long(session, now=now, limit=limit)
+    station_ids = await _lock_stations(session, found)
+    # Looked at again: until the lock was ours, a fact may have come.
+    again = await groups.held_too_long(session, now=now, limit=limit) if found else []
+    held = [order for order in again if order.station_id in station_ids]
     for order in held:
         move(order, OrderState.ESTIMATED)
         session.add(order)
@@ -264,6 +273,13 @@ async def bill_estimates(session: AsyncSession, *, now: datetime, limit: int = 2
         session.add(order)
         await note_exposure(session, order)
     return len(orders)
+
+
+async def _lock_stations(session: AsyncSession, orders: Sequence[Order]) -> set[UUID]:
+    station_ids = {order.station_id for order in orders}
+    for station_id in sorted(station_ids):
+        await lock_orders(session, station_id)
+    return station_ids
 
 
 async def order_by_id(session: AsyncSession, *, operator_id: UUID, order_id: UUID) -> Order:
