@@ -145,7 +145,7 @@ class FrameLog:
             time = f"{second}.{at.microsecond:06d}{offset}"
             for number, direction, raw in frames:
                 mark = ""
-                if direction != "!" and (clean := self._redact(raw)) is not None:
+                if (clean := self._redact(raw)) is not None:
                     raw, mark = clean, REDACTED
                     self.stats.redacted += 1
                 line = f"{time} {direction} {raw.hex()}{mark}\n"

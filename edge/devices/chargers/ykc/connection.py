@@ -26,6 +26,7 @@ from edge.devices.chargers.timing import NORMAL, Timing
 from edge.devices.chargers.ykc import messages, requests, tariffs, translate
 from edge.devices.chargers.ykc.answers import ANSWERS
 from edge.devices.chargers.ykc.dialect import DIALECTS
+from edge.devices.chargers.ykc.evidence import redact
 from edge.devices.chargers.ykc.fields import clean_text
 from edge.devices.chargers.ykc.frames import Frame, FrameReader, Garbage
 from edge.devices.chargers.ykc.peer import OpenRequest, Peer
@@ -439,7 +440,9 @@ class YkcConnection:
         if not self._names_connector(peer, message, now, out):
             return
         request_no = self._next_no()
-        report = translate.start_requested(message, now, request_no, frame.raw)
+        # HQ is shown the frame as proof, and nobody the password in it.
+        raw = redact(frame.raw) or frame.raw
+        report = translate.start_requested(message, now, request_no, raw)
         request = OpenRequest(frame.kind, frame.sequence, message.connector_no, report.parallel_no)
         peer.keep_request(request_no, request)
         out.reports.append(report)

@@ -18,17 +18,34 @@ def redact(raw: bytes) -> bytes | None:
     """Return the frame with its password zeroed and a new CRC; None when it carries none.
 
     The old CRC would tell sixteen bits of the password, and tools could not read the frame.
+    What is no frame keeps its length, and no password of a frame that may begin anywhere in it.
     """
-    if len(raw) < _SHORTEST or raw[5] not in messages.PASSWORD_PLACES or not _is_whole(raw):
-        return None
+    whole = len(raw) >= _SHORTEST and _is_whole(raw)
+    if whole and raw[5] not in messages.PASSWORD_PLACES:
+        return None  # nearly all; a checksum of each would cost the frame log much
+    order = crc_order(raw) if whole else None
+    if order is None:
+        return _mask(raw)
     place = messages.PASSWORD_PLACES[raw[5]]
     start, end = place.start, place.stop
-    order = crc_order(raw)
     body = raw[_HEAD:-2]
-    if order is None or len(body) < end or not any(body[start:end]):
+    if len(body) < end or not any(body[start:end]):
         return None
     clean = body[:start] + bytes(end - start) + body[end:]
     return Frame(raw[5], clean, raw[2:4], raw[4], order).build()
+
+
+def _mask(garbage: bytes) -> bytes | None:
+    clean = bytearray(garbage)
+    start = garbage.find(START)
+    while start >= 0:
+        place = messages.PASSWORD_PLACES.get(garbage[start + 5]) if start + 5 < len(clean) else None
+        if place is not None:
+            begin = start + _HEAD + place.start
+            end = min(start + _HEAD + place.stop, len(clean))
+            clean[begin:end] = bytes(max(end - begin, 0))
+        start = garbage.find(START, start + 1)
+    return bytes(clean) if clean != garbage else None
 
 
 def is_record(raw: bytes) -> bool:

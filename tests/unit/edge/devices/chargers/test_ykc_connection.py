@@ -11,7 +11,7 @@ from edge.devices.chargers import reports, wishes
 from edge.devices.chargers.protocol import Received
 from edge.devices.chargers.reports import Moment
 from edge.devices.chargers.timing import NORMAL
-from edge.devices.chargers.ykc import messages, translate
+from edge.devices.chargers.ykc import evidence, messages, translate
 from edge.devices.chargers.ykc.connection import YkcConnection
 from edge.devices.chargers.ykc.dialect import Dialect
 from edge.devices.chargers.ykc.fields import Cp56Time
@@ -602,6 +602,29 @@ def test_a_record_that_cannot_be_read_is_more_than_a_bad_frame(talk: Talk) -> No
     raw = Frame(0x3B, record().build()[:60], b"\x01\x00").build()
     talk.hear(raw)
     assert [each.code for each in talk.of(reports.Complained)] == ["record_unreadable"]
+
+
+def test_what_proves_a_start_shows_no_password(talk: Talk) -> None:
+    password = "5f4dcc3b5aa765d6"
+    asked = messages.StartRequest(NUMBER, 1, 1, 1, "00000000d14b0a54", password, "0" * 17)
+    talk.hear(asked)
+    (report,) = talk.of(reports.StartRequested)
+    assert report.password == password
+    assert password.encode() not in report.raw
+    assert report.raw[:24] == frame(asked)[:24]
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_garbage_shows_no_password_either(cut: int) -> None:
+    password = "5f4dcc3b5aa765d6"
+    asked = messages.StartRequest(NUMBER, 1, 1, 1, "00000000d14b0a54", password, "0" * 17)
+    raw = frame(asked)
+    broken = b"\x00\x68" + raw[: len(raw) - cut][:-1] + b"\x99"
+    clean = evidence.redact(broken)
+    assert clean is not None
+    assert password.encode() not in clean
+    assert len(clean) == len(broken)
+    assert evidence.redact(b"\x68" * 400) is None
 
 
 def test_a_foreign_record_is_no_bill(talk: Talk) -> None:
