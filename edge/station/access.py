@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import msgspec
 from msgspec import Struct
 
@@ -41,56 +39,90 @@ class Decision(Struct, frozen=True):
     logical_card_no: str = ""
 
 
+class _Head(Struct, frozen=True):
+    """Which stored parts are the list that holds."""
+
+    version: int
+    part_count: int
+
+    def has(self, part: PublishAccessList) -> bool:
+        return (part.version, part.part_count) == (self.version, self.part_count)
+
+    def stored(self) -> Change:
+        return Put(KIND, _KEY, msgspec.msgpack.encode(self))
+
+
+class _Part:
+    """A part of a list, and its entries by token; the last entry of a token counts."""
+
+    def __init__(self, source: PublishAccessList) -> None:
+        self.source = source
+        self.entries = {_key(entry.token): entry for entry in source.entries}
+
+    def stored(self) -> Change:
+        return Put(KIND, _part_key(self.source), msgspec.msgpack.encode(self.source))
+
+
 class AccessList:
     """The tokens that the station knows."""
 
     def __init__(self, stored: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND`."""
-        self._take(decode_one(stored, _KEY, PublishAccessList))
+        head = decode_one(stored, _KEY, _Head) or _Head(0, 0)
         blobs = {key: blob for key, blob in stored.items() if key.startswith(_PART)}
-        self._parts = {part.part_no: part for part in decode_all(blobs, PublishAccessList).values()}
-
-    def _take(self, published: PublishAccessList | None) -> None:
-        self._source = published
-        self.version = published.version if published else 0
-        entries = published.entries if published else ()
-        self._entries = {_key(entry.token): entry for entry in entries}
+        parts = sorted(decode_all(blobs, PublishAccessList).values(), key=lambda part: part.part_no)
+        self._held = [_Part(part) for part in parts if head.has(part)]
+        self._parts = {part.part_no: _Part(part) for part in parts if not head.has(part)}
+        self.version = head.version if len(self._held) == head.part_count else 0
+        """Of the list that holds; 0 when there is none, or a part of it is lost."""
 
     def put(self, published: PublishAccessList) -> list[Change]:
         """Replace the list, or keep a part of one until all parts are there.
+
+        Each part is stored and indexed by itself: a whole list would keep the event loop busy.
 
         Raises:
             ValueError: No such part can be.
         """
         if not 1 <= published.part_no <= published.part_count <= PARTS_MAX:
             raise ValueError(f"part {published.part_no} of {published.part_count}")
-        same = (published.version, published.part_count)
-        others = [p for p in self._parts.values() if (p.version, p.part_count) != same]
+        head = _Head(published.version, published.part_count)
+        others = [p.source for p in self._parts.values() if not head.has(p.source)]
         if any(other.version > published.version for other in others):
             return []  # a later list is on its way, in parts
-        changes = self._drop_parts() if others else []
-        self._parts[published.part_no] = published
-        if len(self._parts) < published.part_count:
-            return [*changes, _stored_part(published)]
-        entries = chain.from_iterable(self._parts[no].entries for no in sorted(self._parts))
-        whole = PublishAccessList(version=published.version, entries=tuple(entries))
-        changes += self._drop_parts()
-        self._take(whole)
-        return [*changes, _stored(whole)]
+        changes: list[Change] = []
+        if others:
+            keys = {_part_key(part.source) for part in self._parts.values()}
+            changes += [Delete(KIND, key) for key in keys - self._held_keys()]
+            self._parts.clear()
+        part = _Part(published)
+        self._parts[published.part_no] = part
+        changes.append(part.stored())
+        if len(self._parts) == published.part_count:
+            changes += self._take(head)
+        return changes
+
+    def _take(self, head: _Head) -> list[Change]:
+        """Have the parts that are all there take the place of the list before."""
+        before = self._held_keys()
+        self._held = [self._parts[no] for no in sorted(self._parts)]
+        self._parts = {}
+        self.version = head.version
+        return [*(Delete(KIND, key) for key in before - self._held_keys()), head.stored()]
+
+    def _held_keys(self) -> set[str]:
+        return {_part_key(part.source) for part in self._held}
 
     def everything(self) -> list[Change]:
         """Return the stored form of the list."""
-        whole = [] if self._source is None else [_stored(self._source)]
-        return [*whole, *map(_stored_part, self._parts.values())]
-
-    def _drop_parts(self) -> list[Change]:
-        dropped: list[Change] = [Delete(KIND, f"{_PART}{no}") for no in self._parts]
-        self._parts.clear()
-        return dropped
+        parts = [part.stored() for part in (*self._held, *self._parts.values())]
+        return [*parts, _Head(self.version, len(self._held)).stored()]
 
     def find(self, token: Token) -> AccessEntry | None:
         """Return the entry of a token, None when it is not on the list."""
-        return self._entries.get(_key(token))
+        key = _key(token)
+        found = (part.entries[key] for part in reversed(self._held) if key in part.entries)
+        return next(found, None)
 
     def decide(
         self,
@@ -147,9 +179,5 @@ def _key(token: Token) -> tuple[TokenKind, str]:
     return token.kind, normalise(token.kind, token.value)
 
 
-def _stored(published: PublishAccessList) -> Change:
-    return Put(KIND, _KEY, msgspec.msgpack.encode(published))
-
-
-def _stored_part(part: PublishAccessList) -> Change:
-    return Put(KIND, f"{_PART}{part.part_no}", msgspec.msgpack.encode(part))
+def _part_key(part: PublishAccessList) -> str:
+    return f"{_PART}{part.version}:{part.part_count}:{part.part_no}"

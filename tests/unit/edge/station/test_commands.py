@@ -14,6 +14,7 @@ from msgspec import structs
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.journal import Put
 from edge.journal.store import Store
 from edge.safety.latches import Latch
 from edge.station import desk
@@ -453,3 +454,20 @@ async def test_a_list_in_parts_holds_once_all_are_there(site: Site) -> None:
         assert all(found)
         assert site.station.access.find(e.Token(TokenKind.ACCOUNT, "never-whole")) is None
         await site.restart()
+
+
+async def test_no_part_of_a_list_costs_more_than_itself(site: Site) -> None:
+    access = site.station.access
+    for part_no in range(1, 5):
+        values = [f"{part_no}-{n}" for n in range(1000)]
+        changes = access.put(part(8, part_no, 4, *values))
+        assert sum(len(change.blob) for change in changes if isinstance(change, Put)) < 200_000
+    assert access.find(e.Token(TokenKind.ACCOUNT, "1-0")) is not None
+
+
+async def test_a_list_that_is_sent_again_stays_when_a_later_one_begins(site: Site) -> None:
+    for command in (part(8, 1, 2, "a"), part(8, 2, 2, "b"), part(8, 1, 2, "a"), part(9, 1, 2)):
+        await site.command(command)
+    await site.restart()
+    assert site.station.access.version == 8
+    assert site.station.access.find(e.Token(TokenKind.ACCOUNT, "a")) is not None
