@@ -115,6 +115,9 @@ class Starts:
         report = asked.report
         if not answer.accepted:
             return self._refuse(report, answer.reason)
+        if report.password:
+            # HQ has not seen it, so its yes is about the token only.
+            return self._refuse(report, RefusalReason.WRONG_PASSWORD)
         connector = (report.charge_point_no, report.connector_no)
         if reason := self._cannot_start(connector, now):
             return self._refuse(report, reason)
