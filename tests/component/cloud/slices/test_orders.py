@@ -17,7 +17,7 @@ from cloud.billing.models import BillKind
 from cloud.billing.service import bills_of, current_bill, lines_of
 from cloud.core.commands import settle_command
 from cloud.orders import service
-from cloud.orders.models import Decision
+from cloud.orders.models import Decision, Order
 from cloud.orders.rules import OrderState
 from cloud.orders.service import StartWish
 from cloud.orders.settling import find_open_review
@@ -253,6 +253,54 @@ async def test_somebody_decides(world: World, decision: Decision, payable_fen: i
             reason="again",
             now=END,
         )
+
+
+async def decided(world: World, decision: Decision) -> Order:
+    order = await world.only_order()
+    await service.decide(
+        world.session,
+        staff=world.staff,
+        order_id=order.id,
+        decision=decision,
+        reason="asked the driver",
+        now=END,
+    )
+    return order
+
+
+async def test_a_record_that_comes_after_a_decision_is_decided_again(world: World) -> None:
+    await world.deliver(world.estimated(rated_w=1))
+    order = await decided(world, Decision.WAIVE)
+    await world.deliver(world.ended(ended_by=EndKind.CORRECTED))
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 0)
+    review = await find_open_review(world.session, order.id)
+    assert review is not None
+    assert review.causes == ["decided"]
+    await decided(world, Decision.HQ)
+    assert order.payable_fen == 9137
+    kinds = [(b.kind, b.delta_fen) for b in await bills_of(world.session, order.id)]
+    assert kinds == [
+        (BillKind.HELD, 0),
+        (BillKind.REVIEW, 0),
+        (BillKind.HELD, 0),
+        (BillKind.REVIEW, 9137),
+    ]
+
+
+async def test_a_record_that_agrees_with_a_decision_closes_the_matter(world: World) -> None:
+    await world.deliver(world.estimated(90, rated_w=1))
+    order = await decided(world, Decision.HQ)
+    await world.deliver(world.ended(ended_by=EndKind.CORRECTED))
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
+    assert await find_open_review(world.session, order.id) is None
+
+
+async def test_a_dispute_without_any_record_can_be_decided(world: World) -> None:
+    other = world.ended(ended_by=EndKind.DISPUTED, record=world.record(amount_e4=913_684))
+    await world.deliver(world.authorized(), other)
+    order = await decided(world, Decision.CHARGE_POINT)
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
+    assert await find_open_review(world.session, order.id) is None
 
 
 async def test_a_figure_that_is_not_there_cannot_be_chosen(world: World) -> None:
