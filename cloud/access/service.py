@@ -79,7 +79,7 @@ async def create_token(
     value = normalise(kind, value)
     if not SHAPES[kind].match(value):
         raise InvalidTokenError(f"not a {kind} number: {value!r}", field="value")
-    if await find_token(session, operator_id=operator_id, token=Token(kind, value)) is not None:
+    if await _exists(session, operator_id=operator_id, token=Token(kind, value)):
         raise TokenExistsError(f"there is a {kind} {value} already")
     token = AccessToken(
         id=uuid7(to_ms(now)),
@@ -137,14 +137,29 @@ async def find_token(
 ) -> AccessToken | None:
     """Return a token by what a charge point says of it; a card also by its logical number."""
     value = normalise(token.kind, token.value)
-    found: AccessToken | None = await session.scalar(
-        select(AccessToken).where(
+    mine = select(AccessToken).where(
+        AccessToken.operator_id == operator_id, AccessToken.kind == token.kind
+    )
+    found: AccessToken | None = await session.scalar(mine.where(AccessToken.value == value))
+    if found is None and token.kind is TokenKind.CARD and value:
+        by_logical = await session.scalars(
+            mine.where(AccessToken.logical_card_no == value).limit(2)
+        )
+        cards = by_logical.all()
+        # Nothing keeps two cards from the same logical number: then it names neither.
+        found = cards[0] if len(cards) == 1 else None
+    return found
+
+
+async def _exists(session: AsyncSession, *, operator_id: UUID, token: Token) -> bool:
+    found = await session.scalar(
+        select(AccessToken.id).where(
             AccessToken.operator_id == operator_id,
             AccessToken.kind == token.kind,
-            AccessToken.value == value,
+            AccessToken.value == token.value,
         )
     )
-    return found
+    return found is not None
 
 
 def has_value(value: str) -> sa.ColumnElement[bool]:
@@ -169,6 +184,7 @@ async def authorize(
     found = await find_token(session, operator_id=operator_id, token=token)
     if found is not None:
         await session.refresh(found, with_for_update=True)
+        token = Token(found.kind, found.value)
     scope = set() if found is None else await scope_of(session, found.id)
     exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
     exposure_fen += await _reserved(session, operator_id=operator_id, token=token, now=now)

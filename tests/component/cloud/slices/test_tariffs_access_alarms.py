@@ -352,3 +352,21 @@ async def test_a_trip_gets_its_last_figure_later(world: World) -> None:
     ).all()
     assert (trip.stop_sent_us, trip.zero_current_ms) == (412, 1800)
     assert trip.connectors == [[CHARGE_POINT_NO, 1]]
+
+
+async def test_a_card_is_found_by_its_logical_number_too(world: World) -> None:
+    who = {"operator_id": world.station.operator_id}
+    made = [
+        await access.create_token(
+            world.session,
+            **who,
+            kind=TokenKind.CARD,
+            value=f"{number:016X}",
+            logical_card_no=logical,
+            now=START,
+        )
+        for number, logical in ((1, "5500000012345678"), (2, "77"), (3, "77"))
+    ]
+    for value, expected in (("5500000012345678", made[0]), ("77", None), ("", None)):
+        token = Token(TokenKind.CARD, value)
+        assert await access.find_token(world.session, **who, token=token) is expected
