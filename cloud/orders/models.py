@@ -35,13 +35,14 @@ class Order(SQLModel, table=True):
         Index("ix_orders_order_no", "operator_id", "station_id", "transaction_no"),
         # State first: the job that looks for unanswered starts asks over all operators.
         Index("ix_orders_order_state", "state", "operator_id"),
+        Index("ix_orders_order_ended", "station_id", "ended_at"),
         CheckConstraint("payable_fen >= 0", name="payable_fen"),
         CheckConstraint("energy_dwh >= 0", name="energy_dwh"),
     )
 
     id: UUID = Field(primary_key=True)
     operator_id: UUID
-    station_id: UUID = Field(foreign_key="stations_station.id", index=True)
+    station_id: UUID = Field(foreign_key="stations_station.id")
     transaction_id: UUID | None = None
     transaction_no: str = Field(default="", max_length=64)
     charge_point_no: str = Field(max_length=32)

@@ -88,22 +88,20 @@ async def _station_day(
     zone = ZoneInfo(station.time_zone)
     day = day or now.astimezone(zone).date()
     start, end = day_bounds(day, zone)
+    that_day = (
+        Order.station_id == station.id,
+        col(Order.ended_at) >= start,
+        col(Order.ended_at) < end,
+    )
     orders = (
-        await session.scalars(
-            select(Order)
-            .where(
-                Order.station_id == station.id,
-                col(Order.ended_at) >= start,
-                col(Order.ended_at) < end,
-            )
-            .order_by(col(Order.ended_at))
-        )
+        await session.scalars(select(Order).where(*that_day).order_by(col(Order.ended_at)))
     ).all()
     bills = {
         bill.order_id: bill
         for bill in await session.scalars(
             select(Bill)
-            .where(col(Bill.order_id).in_([order.id for order in orders]))
+            .join(Order, col(Order.id) == col(Bill.order_id))
+            .where(*that_day)
             .order_by(col(Bill.version))
         )
     }

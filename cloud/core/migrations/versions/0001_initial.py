@@ -652,9 +652,7 @@ def upgrade() -> None:
         op.f("ix_orders_order_start_command_id"), "orders_order", ["start_command_id"], unique=False
     )
     op.create_index("ix_orders_order_state", "orders_order", ["state", "operator_id"], unique=False)
-    op.create_index(
-        op.f("ix_orders_order_station_id"), "orders_order", ["station_id"], unique=False
-    )
+    op.create_index("ix_orders_order_ended", "orders_order", ["station_id", "ended_at"], unique=False)
     op.create_index(
         op.f("ix_orders_order_token_value"), "orders_order", ["token_value"], unique=False
     )
@@ -930,7 +928,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_stations_charge_point_station_id"), table_name="stations_charge_point")
     op.drop_table("stations_charge_point")
     op.drop_index(op.f("ix_orders_order_token_value"), table_name="orders_order")
-    op.drop_index(op.f("ix_orders_order_station_id"), table_name="orders_order")
+    op.drop_index('ix_orders_order_ended', table_name='orders_order')
     op.drop_index("ix_orders_order_state", table_name="orders_order")
     op.drop_index(op.f("ix_orders_order_start_command_id"), table_name="orders_order")
     op.drop_index("ix_orders_order_no", table_name="orders_order")
