@@ -12,17 +12,32 @@ _DAY_MS = 86_400_000
 INBOX_DAYS = 60
 """Telemetry rows of the inbox. A station that was away for longer and sends an acknowledged
 batch again is caught by the samples' own key; facts are remembered for ever."""
+PURGE_ROWS = 10_000
 COMMAND_DAYS = 400
 WATCH_DAYS = 1
 
 
+_PURGE_LOCK = 0x76775052
+_PURGE = (
+    "DELETE FROM ingest_inbox WHERE (stream_id, seq) IN (SELECT i.stream_id, i.seq"
+    " FROM ingest_inbox i JOIN ingest_stream s ON s.id = i.stream_id"
+    " WHERE s.lane = 'telemetry' AND i.received_ms < $1 LIMIT $2)"
+)
+
+
 async def purge_inbox(pool: Pool, clock: Clock) -> None:
-    """Forget old telemetry batches."""
-    await pool.execute(
-        "DELETE FROM ingest_inbox i USING ingest_stream s"
-        " WHERE i.stream_id = s.id AND s.lane = 'telemetry' AND i.received_ms < $1",
-        clock.now_ms() - INBOX_DAYS * _DAY_MS,
-    )
+    """Forget old telemetry batches, a part at a time, in one worker at a time.
+
+    Millions go at once after a station was moved; one statement would hold the disk for minutes.
+    """
+    before_ms = clock.now_ms() - INBOX_DAYS * _DAY_MS
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _PURGE_LOCK):
+                return
+            gone = await connection.execute(_PURGE, before_ms, PURGE_ROWS)
+        if gone != f"DELETE {PURGE_ROWS}":
+            return
 
 
 async def purge_commands(pool: Pool, clock: Clock) -> None:
