@@ -107,6 +107,13 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             order_id=self.order_id,
         )
 
+    def waited_s(self, now_ms: int) -> float:
+        """Return how long this has waited for its charge point, by the wall clock."""
+        since_ms = self.unreachable_since_ms or self.ended_ms
+        if since_ms is None:
+            since_ms = now_ms if self.stage is Stage.CHARGING else self.opened_ms
+        return max(now_ms - since_ms, 0) / 1000
+
     def flag(self, word: str) -> None:
         """Remember why somebody should look at the bill, once."""
         if word not in self.flags:

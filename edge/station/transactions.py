@@ -71,13 +71,16 @@ class TransactionBook:
         self._open = decode_all(stored, OpenTransaction)
         self.closed = ClosedTransactions(stored_closed)
         self._on_connector: dict[Connector, OpenTransaction] = {}
+        self._dirty: set[str] = set()
+        self._since_s: dict[str, float] = {}  # monotonic: time limits outlive clocks that are set
+        longest_s = timing.unreachable_s - timing.estimate_s  # who may be back has time for it
         for transaction in self.open_transactions():
             self._on_connector[_place(transaction)] = transaction
+            waited_s = min(transaction.waited_s(now.wall_ms), longest_s)
+            self._since_s[transaction.transaction_no] = now.mono_s - waited_s
             if transaction.stage is Stage.CHARGING and transaction.unreachable_since_ms is None:
                 transaction.unreachable_since_ms = now.wall_ms  # until it is seen again
-        # Time limits run on the monotonic clock and begin anew after a restart.
-        self._since_s = dict.fromkeys(self._open, now.mono_s)
-        self._dirty: set[str] = set()
+                self._dirty.add(transaction.transaction_no)
         self._online: set[str] = set()
         self.clock_offsets_ms: dict[str, int | None] = {}
 

@@ -218,6 +218,32 @@ async def test_nothing_is_estimated_while_the_charge_point_is_away(site: Site) -
     assert [ended.ended_by for ended in ends(site)] == [EndKind.ESTIMATED]
 
 
+@pytest.mark.parametrize("idle_first", [False, True])
+async def test_restarts_do_not_prolong_the_wait_for_who_stays_away(
+    site: Site, idle_first: bool
+) -> None:
+    number = await site.run()
+    if idle_first:
+        site.clock.advance(15)
+        site.sample(plugged_in=True, transaction_no=number, energy_dwh=2050)
+    await site.settle()
+    for _ in range(9):
+        await site.restart()
+        await site.tick(3 * 3600)
+    await site.tick(60)
+    assert [ended.ended_by for ended in ends(site)] == [EndKind.ESTIMATED]
+
+
+async def test_a_clock_that_jumps_over_a_restart_leaves_time_to_come_back(site: Site) -> None:
+    await site.run()
+    site.lose()
+    await site.settle()
+    site.clock.jump(20 * 365 * 86_400)
+    await site.restart()
+    await site.tick(60)
+    assert ends(site) == []
+
+
 async def test_an_ended_one_whose_link_is_lost_waits_for_its_return(site: Site) -> None:
     await site.run()
     site.clock.advance(15)
