@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _FORGET_UNKNOWN_S = 10.0
 _FORGET_KNOWN_S = 300.0
+KNOWN_MAX = 50_000
+"""Stations, and streams, that are remembered; what comes anew puts out the oldest."""
 
 Pool = asyncpg.Pool
 
@@ -66,6 +68,8 @@ class Directory:
         if station is None and (station_no not in self._cache):
             logger.warning("batch of an unknown station station=%s", station_no)
         keep_s = _FORGET_UNKNOWN_S if station is None else _FORGET_KNOWN_S
+        if len(self._cache) >= KNOWN_MAX:
+            self._cache.pop(next(iter(self._cache)))
         self._cache[station_no] = (station, now_s + keep_s)
         return station
 
@@ -93,6 +97,8 @@ class StreamIds:
             " AND epoch = $3 AND lane = $4",
             *args,
         )
+        if len(self._ids) >= KNOWN_MAX:
+            self._ids.pop(next(iter(self._ids)))
         self._ids[key] = made
         return made
 

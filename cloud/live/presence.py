@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from cloud.core import metrics
 from cloud.core.transient import is_transient
-from cloud.ingest.batches import KnownStation
+from cloud.ingest.batches import KNOWN_MAX, KnownStation
 from cloud.ingest.handlers import Ingested
 from cloud.stations import lookup, service
 from shared.clock import Clock, to_ms
@@ -85,6 +85,8 @@ class Presence:
         if last_s is None or now_s - last_s > self._silence_s / 5:
             if last_s is None:
                 self._look.set()
+            if len(self._renewed_s) >= KNOWN_MAX:
+                self._renewed_s.pop(next(iter(self._renewed_s)))
             self._renewed_s[number] = now_s
             self._heard.add(number)
             self._some.set()
