@@ -82,6 +82,7 @@ class Worker:
             on_parked=self._on_parked,
             on_latest=self.live.on_latest,
             clock=clock,
+            give_way=self.events.quiet,
             linger_s=settings.worker.telemetry_linger_ms / 1000,
         )
         self.presence = Presence(

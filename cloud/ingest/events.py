@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -50,14 +51,25 @@ class EventWriter:
         self._committed = committed
         self._waiting = Waiting(waiting_bytes_max)
         self._random = Random()  # noqa: S311 - spreads retries, guards nothing
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def offer(self, batch: Batch) -> bool:
         """Take a batch, False if there is no room."""
+        self._quiet.clear()
         return self._waiting.offer(batch)
+
+    async def quiet(self, limit_s: float) -> None:
+        """Wait while there is something to handle, at most so long: for who may come later."""
+        if not self._quiet.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), limit_s)
 
     async def run(self) -> None:
         """Handle batches until cancelled. The database's being away only delays them."""
         while True:
+            if not self._waiting.bytes:
+                self._quiet.set()
             await self._waiting.some()
             batches = self._waiting.take(records_max=5_000)
             batches.sort(key=lambda batch: _URGENCY[batch.uplink.lane])

@@ -38,8 +38,12 @@ logger = logging.getLogger(__name__)
 
 RECORDS_PER_COMMIT = 5_000
 _POINTS_PER_STATION_MAX = 1_000
+_GIVE_WAY_S = 0.25
+"""Longest wait for facts before a commit: whoever sends nothing but facts stops no telemetry."""
 
 OnParked = Callable[[Batch], Awaitable[None]]
+GiveWay = Callable[[float], Awaitable[None]]
+"""Waits until nothing more urgent is to be written, at most so many seconds."""
 OnLatest = Callable[[KnownStation, Sequence[Samples]], None]
 
 
@@ -67,6 +71,7 @@ class TelemetryWriter:
         on_parked: OnParked,
         on_latest: OnLatest,
         clock: Clock,
+        give_way: GiveWay,
         linger_s: float = 0.02,
         waiting_bytes_max: int = 128 * 1024 * 1024,
     ) -> None:
@@ -76,6 +81,7 @@ class TelemetryWriter:
         self._on_parked = on_parked
         self._on_latest = on_latest
         self._clock = clock
+        self._give_way = give_way
         self._linger_s = linger_s
         self._waiting = Waiting(waiting_bytes_max)
         self._points: dict[UUID, dict[str, int]] = defaultdict(dict)
@@ -92,6 +98,9 @@ class TelemetryWriter:
             if self._waiting.records < RECORDS_PER_COMMIT:
                 # A commit costs the same for ten records as for a thousand.
                 await asyncio.sleep(self._linger_s)
+            # Bills, alarms and states go first also where both could go side by side: a drained
+            # week must not take the loop and the database from them.
+            await self._give_way(_GIVE_WAY_S)
             metrics.WAITING.labels("telemetry").set(self._waiting.bytes)
             await self._write(self._waiting.take(RECORDS_PER_COMMIT))
 
