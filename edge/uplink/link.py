@@ -62,6 +62,8 @@ class LinkState:
     malformed: int
     retained_ignored: int
     hq_offset_ms: int | None
+    foreign_acks: int
+    """Acknowledgements of an epoch that is not ours: a store was replaced meanwhile."""
 
 
 class Link:
@@ -150,6 +152,7 @@ class Link:
             malformed=self._downlink.counters.malformed,
             retained_ignored=self._downlink.counters.retained,
             hq_offset_ms=self._publisher.hq_offset_ms,
+            foreign_acks=self._publisher.foreign_acks,
         )
 
     def watch(self, lease_s: float) -> None:
