@@ -44,6 +44,11 @@ from edge.uplink.link import Link, LinkSettings
 from edge.uplink.mqtt import Broker
 from shared.clock import Clock, from_ms, to_ms
 from shared.contracts.commands import ChargePointConfig
+from shared.contracts.events import (
+    TransactionEnded,
+    TransactionEvent,
+    TransactionFramesLogged,
+)
 from shared.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +57,10 @@ PROTOCOL = "ykc"
 _FEN_PER_YUAN = 100
 _LADDER_TICK_S = 0.1
 _SECOND_S = 1.0
+_FRAMES_BEFORE = timedelta(seconds=60)
+"""What was said before energy flowed: the request, the start, the vehicle's limits."""
+_FRAMES_AGE_MAX = timedelta(days=3)
+"""A record of long ago, or of 1970, is no reason to read a year of files."""
 _HOUR_S = 3600.0
 _GC_THRESHOLD = 50_000
 _SWITCH_INTERVAL_S = 0.0005
@@ -91,6 +100,7 @@ class Agent:
             size_max_bytes=int(settings.frame_log.size_max_gb * 1e9),
         )
         self.link: Link | None = None
+        self._ended: asyncio.Queue[TransactionEnded] = asyncio.Queue()
         self.station = _station(
             settings, clock, self.journal, self.telemetry, self._fetch_frames, self._hq_reachable
         )
@@ -116,6 +126,7 @@ class Agent:
             link = self.link
             self.station.clocks.hq_offset_ms = lambda: link.state.hq_offset_ms
         self.station.sync_evidence = self._sync_frames
+        self.station.on_ended = self._ended.put_nowait
         self.station.on_new_journal = self._recover_records
         self._recovering: asyncio.Task[None] | None = None
         self._unsynced: list[Callable[[], None]] = []
@@ -158,6 +169,7 @@ class Agent:
                     tasks.create_task(self._every_second(), name="tick"),
                     tasks.create_task(self._keep_frames(), name="frame log"),
                     tasks.create_task(self._every_hour(), name="hourly"),
+                    tasks.create_task(self._find_frames(), name="frames of transactions"),
                 ]
                 if self.link is not None:
                     running.append(tasks.create_task(self.link.run(), name="link"))
@@ -254,6 +266,20 @@ class Agent:
         found = [read(raw, zone, Moment(to_ms(at), 0.0)) for at, raw in lines]
         return [report for report in found if report is not None]
 
+    async def _find_frames(self) -> None:
+        """Tell HQ where the frames of what has ended stand, one after the other."""
+        while True:
+            ended = await self._ended.get()
+            with _survived("frames of a transaction"):
+                until = from_ms(self.station.now().wall_ms)
+                since = max(ended.started_at - _FRAMES_BEFORE, until - _FRAMES_AGE_MAX)
+                frames = await asyncio.to_thread(
+                    self.frame_log.reference, ended.charge_point_no, since, until
+                )
+                names = {name: getattr(ended, name) for name in TransactionEvent.__struct_fields__}
+                if frames:
+                    self.station.tell(TransactionFramesLogged(**names, frames=frames))
+
     async def _every_hour(self) -> None:
         while True:
             with _survived("hourly"):
@@ -286,7 +312,10 @@ class Agent:
 
     def _counters(self) -> dict[str, dict[str, int]]:
         """Return everything that was counted since the start, by who counted it."""
+        link = self.link.state if self.link is not None else None
+        names = ("connections", "sent", "resent", "malformed", "retained_ignored", "foreign_acks")
         return {
+            "link": {name: getattr(link, name) for name in names} if link else {},
             "complaints": dict(self.complaints.by_code),
             "gateway": {name: getattr(self.gateway.stats, name) for name in GatewayStats.__slots__},
             "frame_log": to_builtins(self.frame_log.stats),

@@ -7,6 +7,7 @@ as it was written.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -30,6 +31,7 @@ from shared.contracts.events import (
     Record,
     TransactionAuthorized,
     TransactionEnded,
+    TransactionFramesLogged,
 )
 from shared.rating import RatingError, Reading, split
 from shared.tariff import PERIODS, Tariff
@@ -161,6 +163,7 @@ async def explain_order(
     explanation.tariff_version = None if version is None else version.version
     explanation.versions = [_version(each) for each in bills]
     explanation.raw_frames = await _raw_frames(session, order)
+    explanation.frames += await _logged_frames(session, order)
     return explanation
 
 
@@ -274,6 +277,13 @@ def _version(bill: Bill) -> Version:
         bill.created_by,
         bill.created_at,
     )
+
+
+async def _logged_frames(session: AsyncSession, order: Order) -> list[FetchedFrames]:
+    """Return where the station says that the frames of the transaction's time stand."""
+    events = [read_fact(fact) for fact in await facts_of(session, order.id)]
+    logged = [event.frames for event in events if isinstance(event, TransactionFramesLogged)]
+    return [_reference(each) for each in dict.fromkeys(chain.from_iterable(logged))]
 
 
 async def _raw_frames(session: AsyncSession, order: Order) -> list[str]:

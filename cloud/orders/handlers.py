@@ -14,6 +14,7 @@ from shared.contracts.events import (
     CommandSettled,
     TransactionAuthorized,
     TransactionEnded,
+    TransactionFramesLogged,
     TransactionResumed,
     TransactionStarted,
     TransactionStartFailed,
@@ -60,5 +61,6 @@ HANDLERS: Handlers = {
     TransactionUnreachable: _HANDLER,
     TransactionResumed: _HANDLER,
     TransactionEnded: _HANDLER,
+    TransactionFramesLogged: _HANDLER,
     CommandSettled: _HANDLER,
 }

@@ -138,6 +138,8 @@ class Station:
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
         self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
+        # Called with each end that a record brought.
+        self.on_ended: Callable[[e.TransactionEnded], None] = lambda _ended: None
         # Called when the journal is a new one, in place of a broken one.
         self.on_new_journal: Callable[[], None] = lambda: None
         self._resume(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from shared.contracts import events as e
 
 if TYPE_CHECKING:
     from edge.station.core import ChargePoints, Station
+
+logger = logging.getLogger(__name__)
 
 _CHARGING_END = 0x19
 _COMPLAINT_ALARMS = {
@@ -52,6 +55,7 @@ class Hearing:
         bus.subscribe("station", self._on_battery, r.BatteryIdentified, r.BatteryLimits)
         bus.subscribe("station", self._on_start_requested, r.StartRequested)
         bus.subscribe("station", self._on_start_answered, r.StartAnswered)
+        bus.subscribe("station", self._on_stop_answered, r.StopAnswered)
         bus.subscribe("station", self._on_stopped, r.ChargingStopped)
         bus.subscribe("station", self._on_record, r.RecordReceived)
         bus.subscribe("station", self._on_tariff_held, r.TariffHeld)
@@ -230,6 +234,14 @@ class Hearing:
     def _on_frame_sent(self, report: r.FrameSent) -> None:
         evidence.on_frame_sent(self._station.book, report)
 
+    def _on_stop_answered(self, report: r.StopAnswered) -> None:
+        if not report.stopped:
+            # The stop ladder goes on until no current flows; this only says why it takes longer.
+            connector = (report.charge_point_no, report.connector_no)
+            logger.warning(
+                "stop refused number=%s connector=%d reason=%d", *connector, report.reason
+            )
+
     def _on_stopped(self, report: r.ChargingStopped) -> None:
         if report.code == _CHARGING_END:
             book = self._station.book
@@ -239,7 +251,11 @@ class Hearing:
         if self._station.crowded:
             # It could not be stored: the charge point keeps it and sends it again.
             return
-        self._station.perform(on_record(self._station.book, self._station.alarms, report))
+        effects = on_record(self._station.book, self._station.alarms, report)
+        self._station.perform(effects)
+        for event in effects.events:
+            if isinstance(event, e.TransactionEnded):
+                self._station.on_ended(event)
 
     def _on_tariff_held(self, report: r.TariffHeld) -> None:
         effects = Effects()

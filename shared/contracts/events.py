@@ -279,6 +279,15 @@ class TransactionEnded(TransactionEvent, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
 
 
+class TransactionFramesLogged(TransactionEvent, frozen=True, kw_only=True):
+    """Where the frames of a transaction's time stand in the station's frame log.
+
+    Follows `TransactionEnded`, whose record must not wait until the log was searched.
+    """
+
+    frames: tuple[FrameReference, ...]
+
+
 class TransactionUnreachable(TransactionEvent, frozen=True, kw_only=True):
     """The charge point of an open transaction is out of reach since `occurred_at`."""
 
@@ -384,6 +393,7 @@ AnyEvent = (
     | TransactionStartFailed
     | BatteryIdentified
     | TransactionEnded
+    | TransactionFramesLogged
     | TransactionUnreachable
     | TransactionResumed
     | TariffConfirmed

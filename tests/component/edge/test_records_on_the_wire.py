@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from edge.devices.chargers.ykc.fields import Cp56Time
 from edge.journal.store import Store
 from shared.clock import SystemClock
 from shared.contracts.envelope import unpack_events
-from shared.contracts.events import TransactionEnded
+from shared.contracts.events import TransactionEnded, TransactionFramesLogged
 from shared.contracts.topics import Lane
 from tests.component.edge.agent_support import running, write_config
 from tests.component.gateway_support import NUMBER, TX, ZONE, Charger, frame, realtime, record
@@ -141,10 +142,11 @@ async def test_a_journal_that_breaks_meanwhile_tells_hq_again_and_lets_records_c
     tmp_path: Path,
 ) -> None:
     async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        agent = station.agent
+        agent.station.on_ended = lambda _ended: None  # one fact at a time
         await charger.log_in()
         charger.send(frame(record(), b"\x77\x01"))
         await charger.expect(messages.RecordConfirm)
-        agent = station.agent
         (told,) = unpack_events(agent.journal.head(Lane.BILL).body)
         agent.journal.acknowledge(Lane.BILL, [agent.journal.head(Lane.BILL).seq])
         await agent.journal.commit([])
@@ -173,3 +175,30 @@ async def test_what_is_wrong_on_the_wire_is_logged_counted_and_raised(
     assert state["counters"]["gateway"]["accepted"] == 1
     assert state["counters"]["frame_log"]["dropped"] == 0
     assert "names 32010600019299" in caplog.text
+
+
+async def test_hq_is_told_where_the_frames_of_a_transaction_stand(tmp_path: Path) -> None:
+    async with running(write_config(tmp_path)) as station, Charger(station.port) as charger:
+        await charger.log_in()
+        raw = frame(record(), b"\x77\x01")
+        charger.send(raw)
+        await charger.expect(messages.RecordConfirm)
+        journal, facts = station.agent.journal, []
+        ready = asyncio.Event()
+        journal.on_ready(ready.set)
+        async with asyncio.timeout(5):
+            while not (facts and isinstance(facts[-1], TransactionFramesLogged)):
+                while batch := journal.head(Lane.BILL):
+                    facts += unpack_events(batch.body)
+                    journal.acknowledge(Lane.BILL, [batch.seq])
+                    await journal.commit([])
+                if not isinstance(facts[-1], TransactionFramesLogged):
+                    ready.clear()
+                    await ready.wait()
+        (ended, logged) = facts
+        assert logged.transaction_id == ended.transaction_id
+        lines = b"".join(
+            station.agent.frame_log.read_lines(each.file, each.first_line, each.last_line)
+            for each in logged.frames
+        )
+        assert raw.hex().encode() in lines

@@ -26,7 +26,7 @@ from cloud.orders.rules import OrderState
 from cloud.orders.service import OrderNotFoundError
 from shared.clock import SystemClock
 from shared.contracts.commands import FetchFrames
-from shared.contracts.events import FrameReference
+from shared.contracts.events import FrameReference, TransactionFramesLogged
 from shared.contracts.words import Outcome
 from tests.component.cloud.slices.world import END, World
 
@@ -223,3 +223,16 @@ async def test_an_export_is_what_the_filter_says(world: World) -> None:
     for nothing in ({"state": OrderState.FAILED}, {"connector_no": 2}, {"created_from": END}):
         wanted = len((await export(**nothing)).splitlines())
         assert wanted == (2 if "created_from" in nothing else 1)
+
+
+async def test_where_the_frames_stand_may_be_told_after_the_end(world: World) -> None:
+    logged = TransactionFramesLogged(**world.names, occurred_at=END, frames=(REFERENCE,))
+    await world.deliver(world.authorized(), world.ended())
+    before = await world.only_order()
+    state, bills = before.state, before.payable_fen
+    await world.deliver(logged)
+    await world.deliver(logged)
+    order = await world.only_order()
+    explained = await explain_order(world.session, str(order.id))
+    assert [(each.file, each.first_line) for each in explained.frames] == [(REFERENCE.file, 10)]
+    assert (order.state, order.payable_fen, len(explained.versions)) == (state, bills, 1)
