@@ -10,6 +10,13 @@ from shared.rating import Bill, Reading, rate_periods, rate_readings
 from shared.tariff import PERIODS, Period, Tariff
 
 _MINUTE_MS = 60_000
+_START_FAILED_REASONS = frozenset(range(0x4A, 0x6A)) - {0x58}
+"""Stop reasons that say: charging never began (V1.6 appendix 13.1)."""
+
+
+def never_began(record: Record) -> bool:
+    """Whether a record says that the start failed; no fault of the customer, so free of charge."""
+    return record.stop_reason in _START_FAILED_REASONS and not record.energy_dwh
 
 
 def usable_energies(record: Record) -> dict[Period, int] | None:
@@ -39,7 +46,7 @@ def bill_transaction(
     Raises:
         shared.rating.RatingError: No usable record, and readings that cannot be rated.
     """
-    energies = usable_energies(record) if record is not None else None
-    if energies is not None:
-        return rate_periods(energies, tariff, max(duration_ms, 0) // _MINUTE_MS)
-    return rate_readings(readings, tariff, zone)
+    if record is None or (energies := usable_energies(record)) is None:
+        return rate_readings(readings, tariff, zone)
+    minutes = 0 if never_began(record) else max(duration_ms, 0) // _MINUTE_MS
+    return rate_periods(energies, tariff, minutes)

@@ -25,7 +25,7 @@ from shared.rating import (
     energy_by_period,
     split,
 )
-from shared.settlement import bill_transaction, usable_energies
+from shared.settlement import bill_transaction, never_began, usable_energies
 from shared.tariff import PERIODS, Period, Tariff
 
 HALF_E4_NANO = 50_000
@@ -44,8 +44,6 @@ UNSEEN_FLAG = "start_unseen"
 record's own two, and a straight line between them proves nothing about periods."""
 TOO_LONG_MS = 24 * 3_600_000
 MINUTE_MS = 60_000
-START_FAILED_REASONS = frozenset(range(0x4A, 0x6A)) - {0x58}
-"""A record's stop reasons by which charging never began (YKC 0x3B)."""
 LARGEST_BILL_NANO = 10**15
 """A million yuan. More is nonsense from the wire and would not fit the columns either."""
 
@@ -386,7 +384,7 @@ def _costs_time(ended: TransactionEnded, tariff: Tariff | None) -> bool:
     """
     if tariff is None or not tariff.per_minute_e5:
         return False
-    if ended.record is not None and ended.record.stop_reason in START_FAILED_REASONS:
+    if ended.record is not None and never_began(ended.record):
         return False
     return duration_ms(ended) >= MINUTE_MS
 
