@@ -116,16 +116,7 @@ class Worker:
             clock=clock,
             patience_s=settings.worker.broker_down_s,
         )
-        self.jobs = (
-            Job("broker_watch", 1.0, self.broker_watch.look),
-            Job("partitions", 600.0, self._partitions.make_ahead),
-            Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
-            Job("release_held", 60.0, lambda: release_held_orders(self._sessions, clock)),
-            Job("bill_estimates", 600.0, lambda: bill_old_estimates(self._sessions, clock)),
-            Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
-            Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
-            Job("purge_idempotency", 3_600.0, lambda: purge_idempotency(pool, clock)),
-        )
+        self.jobs = self._jobs(pool, clock)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -140,6 +131,18 @@ class Worker:
             for job in self.jobs:
                 tasks.create_task(_repeat(job))
             tasks.create_task(self.link.run())
+
+    def _jobs(self, pool: Pool, clock: Clock) -> tuple[Job, ...]:
+        return (
+            Job("broker_watch", 1.0, self.broker_watch.look),
+            Job("partitions", 600.0, self._partitions.make_ahead),
+            Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
+            Job("release_held", 60.0, lambda: release_held_orders(self._sessions, clock)),
+            Job("bill_estimates", 600.0, lambda: bill_old_estimates(self._sessions, clock)),
+            Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
+            Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
+            Job("purge_idempotency", 3_600.0, lambda: purge_idempotency(pool, clock)),
+        )
 
     def _sinks(self) -> Sinks:
         return Sinks(
