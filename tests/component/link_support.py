@@ -148,7 +148,7 @@ class Headquarters:
                     timeout=3,
                     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
                 ) as client:
-                    await client.subscribe("vw/1/+/up/#", qos=1)
+                    await client.subscribe(topics.WORKER_UPLINKS, qos=1)
                     await client.subscribe(topics.ALL_STATUS, qos=1)
                     self._client = client
                     await self._serve(client)
