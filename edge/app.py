@@ -271,7 +271,8 @@ class Agent:
         while True:
             ended = await self._ended.get()
             with _survived("frames of a transaction"):
-                until = from_ms(self.station.now().wall_ms)
+                # The log knows microseconds: a millisecond cut off would cut the record itself.
+                until = from_ms(self.station.now().wall_ms + 1)
                 since = max(ended.started_at - _FRAMES_BEFORE, until - _FRAMES_AGE_MAX)
                 frames = await asyncio.to_thread(
                     self.frame_log.reference, ended.charge_point_no, since, until
