@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cloud.access import service
+from cloud.access import lists, service
 from cloud.core.commands import enqueue_command
 from cloud.ingest.handlers import Handlers, Ingested
 from shared.contracts.commands import AnswerAuthorization
@@ -58,9 +58,9 @@ async def on_state_reported(
     session: AsyncSession, context: Ingested, event: StationStateReported
 ) -> None:
     """Send the current list to a station that has an older one."""
-    version = await service.list_version(session, context.station_id)
+    version = await lists.list_version(session, context.station_id)
     if event.access_version < version:
-        await service.send_list(
+        await lists.send_list(
             session,
             operator_id=context.operator_id,
             station_id=context.station_id,

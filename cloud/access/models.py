@@ -56,6 +56,7 @@ class Exposure(SQLModel, table=True):
 
     order_id: UUID = Field(primary_key=True)
     operator_id: UUID
+    station_id: UUID
     kind: TokenKind = Field(sa_type=text_enum(TokenKind))
     value: str = Field(max_length=64)
     amount_fen: int = Field(sa_type=Fen)

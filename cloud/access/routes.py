@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,6 @@ from cloud.core.errors import error_responses
 from cloud.core.idempotency import IdempotencyDep
 from cloud.core.pagination import Page, PageDep, newest_first
 from cloud.stations import lookup
-from shared.contracts.events import Token
 from shared.contracts.words import TokenKind
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["access"])
@@ -45,7 +45,7 @@ async def list_tokens(
     if value:
         statement = statement.where(service.has_value(value))
     rows, cursor = await newest_first(session, statement, page, id_column=col(AccessToken.id))
-    return Page(items=[await _read(session, row) for row in rows], next_cursor=cursor)
+    return Page(items=await _read_all(session, staff.operator_id, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -150,10 +150,23 @@ async def _read_limited(request: Request) -> bytes:
 
 
 async def _read(session: AsyncSession, token: AccessToken) -> TokenRead:
-    exposure_fen = await service.exposure_of(
-        session, operator_id=token.operator_id, token=Token(token.kind, token.value)
+    [read] = await _read_all(session, token.operator_id, [token])
+    return read
+
+
+async def _read_all(
+    session: AsyncSession, operator_id: UUID, tokens: Sequence[AccessToken]
+) -> list[TokenRead]:
+    scopes = await service.scopes_of(session, [token.id for token in tokens])
+    exposures = await service.exposures_of(
+        session, operator_id=operator_id, values=[token.value for token in tokens]
     )
-    return TokenRead.of(token, await service.scope_of(session, token.id), exposure_fen)
+    return [
+        TokenRead.of(
+            token, scopes.get(token.id, set()), exposures.get((token.kind, token.value), 0)
+        )
+        for token in tokens
+    ]
 
 
 async def _station_ids(

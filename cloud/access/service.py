@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,13 +13,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, select
 
-from cloud.access.models import AccessToken, Exposure, ListVersion, Reservation, Scope
+from cloud.access.lists import publish_lists
+from cloud.access.models import AccessToken, Exposure, Reservation, Scope
 from cloud.access.rules import SHAPES, Decision, decide
-from cloud.core.commands import enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
-from cloud.stations import lookup
 from shared.clock import to_ms
-from shared.contracts.commands import AccessEntry, PublishAccessList
 from shared.contracts.events import Token
 from shared.contracts.words import TokenKind
 from shared.ids import uuid7
@@ -26,8 +25,6 @@ from shared.tokens import normalise
 
 RESERVED_FOR = timedelta(seconds=10)
 """A station that was allowed a start reports it at once; a short time then covers the way."""
-PART_MAX = 1_000
-"""Tokens in one command, which must stay below the 256 kB of an envelope."""
 
 
 class TokenNotFoundError(NotFoundError):
@@ -279,6 +276,7 @@ class Exposed(NamedTuple):
     """What an order may still cost its token; 0 once it is settled."""
 
     operator_id: UUID
+    station_id: UUID
     order_id: UUID
     token: Token
     amount_fen: int
@@ -296,6 +294,7 @@ async def set_exposures(session: AsyncSession, exposed: Collection[Exposed]) -> 
         {
             "order_id": each.order_id,
             "operator_id": each.operator_id,
+            "station_id": each.station_id,
             "kind": each.token.kind,
             "value": normalise(each.token.kind, each.token.value),
             "amount_fen": each.amount_fen,
@@ -318,83 +317,29 @@ async def scope_of(session: AsyncSession, token_id: UUID) -> set[UUID]:
     )
 
 
-async def list_version(session: AsyncSession, station_id: UUID) -> int:
-    """Return the number of a station's current list, 0 if it has never had one."""
-    found = await session.get(ListVersion, station_id)
-    return 0 if found is None else found.version
-
-
-async def publish_lists(session: AsyncSession, *, operator_id: UUID, now: datetime) -> None:
-    """Give every station of an operator a new list."""
-    for station in await lookup.stations_of(session, operator_id):
-        version: int = (
-            await session.execute(
-                insert(ListVersion)
-                .values(station_id=station.id, operator_id=operator_id, version=1, published_at=now)
-                .on_conflict_do_update(
-                    index_elements=["station_id"],
-                    set_={"version": ListVersion.version + 1, "published_at": now},
-                )
-                .returning(col(ListVersion.version))
-            )
-        ).scalar_one()
-        await send_list(
-            session, operator_id=operator_id, station_id=station.id, now=now, version=version
+async def scopes_of(session: AsyncSession, token_ids: Collection[UUID]) -> Mapping[UUID, set[UUID]]:
+    """Return the stations of many tokens' scopes; a token that holds everywhere has none."""
+    rows = await session.execute(
+        select(Scope.token_id, Scope.station_id).where(
+            col(Scope.token_id) == sa.any_(sa.literal(list(token_ids), sa.ARRAY(sa.Uuid)))
         )
+    )
+    scopes: dict[UUID, set[UUID]] = defaultdict(set)
+    for token_id, station_id in rows:
+        scopes[token_id].add(station_id)
+    return scopes
 
 
-async def send_list(
-    session: AsyncSession, *, operator_id: UUID, station_id: UUID, version: int, now: datetime
-) -> None:
-    """Send a station its list, in parts; one that still waits is superseded."""
-    entries = await _entries(session, operator_id=operator_id, station_id=station_id)
-    parts = [entries[at : at + PART_MAX] for at in range(0, len(entries), PART_MAX)] or [()]
-    for part_no, part in enumerate(parts, start=1):
-        await enqueue_command(
-            session,
-            station_id,
-            PublishAccessList(
-                version=version, entries=part, part_no=part_no, part_count=len(parts)
-            ),
-            expires_at=None,
-            now=now,
-            replace_kind=part_no == 1,
-        )
-
-
-async def _entries(
-    session: AsyncSession, *, operator_id: UUID, station_id: UUID
-) -> tuple[AccessEntry, ...]:
-    scoped = select(Scope.token_id)
-    here = scoped.where(Scope.station_id == station_id)
-    tokens: Sequence[AccessToken] = (
-        await session.scalars(
-            select(AccessToken)
-            .where(
-                AccessToken.operator_id == operator_id,
-                sa.or_(col(AccessToken.id).in_(here), col(AccessToken.id).not_in(scoped)),
-            )
-            .order_by(col(AccessToken.id))
-        )
-    ).all()
+async def exposures_of(
+    session: AsyncSession, *, operator_id: UUID, values: Collection[str]
+) -> Mapping[tuple[str, str], int]:
+    """Return what the tokens of these values may still cost, in fen; those without are left out."""
     rows = await session.execute(
         select(Exposure.kind, Exposure.value, func.sum(Exposure.amount_fen))
-        .where(Exposure.operator_id == operator_id)
+        .where(Exposure.operator_id == operator_id, col(Exposure.value).in_(values))
         .group_by(col(Exposure.kind), col(Exposure.value))
     )
-    exposures = {(kind, value): int(amount) for kind, value, amount in rows}
-    return tuple(
-        AccessEntry(
-            token=Token(token.kind, token.value),
-            frozen=token.frozen,
-            limit_fen=token.limit_fen,
-            exposure_fen=exposures.get((token.kind, token.value), 0),
-            expires_at=token.expires_at,
-            logical_card_no=token.logical_card_no,
-            password_md5=token.password_md5,
-        )
-        for token in tokens
-    )
+    return {(kind, value): int(amount) for kind, value, amount in rows}
 
 
 async def _set_scope(

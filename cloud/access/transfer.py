@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, select
 
-from cloud.access import service
 from cloud.access.csv_file import InvalidFileError, Row, RowError, write_tokens
+from cloud.access.lists import publish_lists
 from cloud.access.models import AccessToken, Exposure, Scope
 from cloud.stations import lookup
 from shared.clock import to_ms
@@ -52,7 +52,7 @@ async def import_tokens(
     session.add_all([token for _, token in touched])
     await session.flush()
     await _set_scopes(session, operator_id, touched, station_ids)
-    await service.publish_lists(session, operator_id=operator_id, now=now)
+    await publish_lists(session, operator_id=operator_id, now=now)
     return made, len(rows) - made
 
 

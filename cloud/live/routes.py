@@ -15,7 +15,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from starlette.datastructures import State
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from cloud.core.commands import enqueue_command
 from cloud.core.db import SessionDep, Sessions
@@ -38,6 +40,20 @@ StationNo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 LEASE_S = 60
 VIEWERS_MAX = 500
 _STREAM_ID = r"^[0-9]{1,19}-[0-9]{1,19}(,[0-9]{1,19}-[0-9]{1,19}){0,49}$"
+
+
+class _Stream(StreamingResponse):
+    """A stream whose viewer counts until it ends, even one who leaves before it begins."""
+
+    def __init__(self, events: AsyncIterator[bytes], state: State, **options: Any) -> None:
+        super().__init__(events, **options)
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._state.viewers -= 1
 
 
 @router.get(
@@ -93,9 +109,11 @@ async def stream_live(
         }
     if request.app.state.viewers >= VIEWERS_MAX:
         raise UnavailableError("too many viewers", retry_after_s=10)
-    events = _events(request, stations, last_event_id)
-    return StreamingResponse(
-        events,
+    # Counted where it was checked: many who come at once are not let in together.
+    request.app.state.viewers += 1
+    return _Stream(
+        _events(request, stations, last_event_id),
+        request.app.state,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -108,13 +126,14 @@ async def _events(
     redis: Redis = state.stream_redis
     clock: Clock = state.clock
     ends_s = clock.monotonic_s() + STREAM_S
-    state.viewers += 1
+    renews_s = clock.monotonic_s()
     try:
         yield b": open\nretry: 2000\n\n"
         positions = await _positions(redis, list(stations), last_id)
         while clock.monotonic_s() < ends_s:
-            for station_no, station_id in stations.items():
-                await _renew_watch(redis, state.sessions, clock, station_id, station_no)
+            if clock.monotonic_s() >= renews_s:
+                renews_s = clock.monotonic_s() + HEARTBEAT_S
+                await _renew_watches(redis, state.sessions, clock, stations)
             # The client's own types want wider dicts than they use.
             wanted: dict[Any, Any] = positions
             found: Any = await redis.xread(wanted, block=HEARTBEAT_S * 1000, count=64)
@@ -128,8 +147,6 @@ async def _events(
     except RedisError:
         # The browser connects again by itself, with the last id it saw.
         yield b": redis is away\n\n"
-    finally:
-        state.viewers -= 1
 
 
 async def _positions(redis: Redis, station_nos: list[str], last_id: str | None) -> dict[str, str]:
@@ -145,13 +162,20 @@ async def _newest_id(redis: Redis, station_no: str) -> str:
     return entries[0][0].decode() if entries else "0-0"
 
 
-async def _renew_watch(
-    redis: Redis, sessions: Sessions, clock: Clock, station_id: UUID, station_no: str
+async def _renew_watches(
+    redis: Redis, sessions: Sessions, clock: Clock, stations: dict[str, UUID]
 ) -> None:
     # One viewer of many renews, well before the lease ends.
-    if await redis.set(f"vw:watch:{station_no}", 1, ex=LEASE_S // 2, nx=True):
-        now = clock.now()
-        async with sessions() as session, session.begin():
+    async with redis.pipeline(transaction=False) as pipe:
+        for station_no in stations:
+            pipe.set(f"vw:watch:{station_no}", 1, ex=LEASE_S // 2, nx=True)
+        is_due = await pipe.execute()
+    due = [station_id for station_id, is_ in zip(stations.values(), is_due, strict=True) if is_]
+    if not due:
+        return
+    now = clock.now()
+    async with sessions() as session, session.begin():
+        for station_id in due:
             await enqueue_command(
                 session,
                 station_id,

@@ -109,6 +109,7 @@ def exposure_of(order: Order) -> Exposed | None:
     amount_fen = max(order.limit_fen if order.state in OPEN else order.payable_fen, 0)
     return Exposed(
         operator_id=order.operator_id,
+        station_id=order.station_id,
         order_id=order.id,
         token=Token(order.token_kind, order.token_value),
         amount_fen=amount_fen if unsettled else 0,

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from cloud.core.db import Sessions
 from cloud.core.security import Role
+from cloud.live.routes import VIEWERS_MAX
 from cloud.worker import Worker
 from ops.embedded import EmbeddedServers
 from shared.contracts.commands import Watch
@@ -142,3 +143,20 @@ async def test_one_stream_carries_several_stations_and_goes_on_in_each(
             lines = stream.aiter_lines()
             missed = [(await next_update(lines))[1] for _ in range(2)]
         assert {update["connectors"][0]["power_w"] for update in missed} == {3, 4}
+
+
+async def test_many_who_come_at_once_are_not_let_in_together(
+    link: TestStation, api: FastAPI, address: str, log_in: LogIn
+) -> None:
+    url = f"{address}/api/v1/live/stream?station={link.station_no}"
+    api.state.viewers = VIEWERS_MAX - 1
+    async with httpx.AsyncClient(headers=await log_in(Role.VIEWER), timeout=10) as browser:
+        wishes = [browser.build_request("GET", url) for _ in range(3)]
+        answers = await asyncio.gather(*(browser.send(wish, stream=True) for wish in wishes))
+        assert sorted(answer.status_code for answer in answers) == [200, 503, 503]
+        assert api.state.viewers == VIEWERS_MAX
+        for answer in answers:
+            await answer.aclose()
+    async with asyncio.timeout(10):
+        while api.state.viewers >= VIEWERS_MAX:  # noqa: ASYNC110 - a server has no event for it
+            await asyncio.sleep(0.01)

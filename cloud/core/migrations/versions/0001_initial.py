@@ -18,6 +18,7 @@ def upgrade() -> None:
         "access_exposure",
         sa.Column("order_id", sa.Uuid(), nullable=False),
         sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
         sa.Column(
             "kind",
             sa.Enum("card", "vin", "account", name="tokenkind", native_enum=False, length=40),

@@ -12,6 +12,7 @@ from sqlmodel import select
 from cloud.access import service as access
 from cloud.alarms import service as alarms
 from cloud.alarms.models import Alarm, Trip
+from cloud.stations import service as stations
 from cloud.tariffs import service as tariffs
 from cloud.tariffs.models import TariffKind
 from shared.contracts.commands import AnswerAuthorization, PublishAccessList, PublishTariff
@@ -370,3 +371,41 @@ async def test_a_card_is_found_by_its_logical_number_too(world: World) -> None:
     for value, expected in (("5500000012345678", made[0]), ("77", None), ("", None)):
         token = Token(TokenKind.CARD, value)
         assert await access.find_token(world.session, **who, token=token) is expected
+
+
+async def test_a_station_is_not_told_what_its_own_orders_may_cost(world: World) -> None:
+    operator_id = world.station.operator_id
+    who = {"operator_id": operator_id}
+    other, _secret = await stations.create_station(
+        world.session,
+        **who,
+        station_no="1002",
+        name_zh="二号站",
+        name_en="Station two",
+        time_zone="Asia/Shanghai",
+        now=START,
+    )
+    await world.deliver(world.authorized(), world.started())
+    found = await access.find_token(world.session, **who, token=CARD)
+    assert found is not None
+    await access.change_token(world.session, **who, token_id=found.id, holder="张三", now=START)
+
+    async def told_fen() -> dict[UUID, list[int]]:
+        waiting = [r for r in await world.commands("PublishAccessList") if r.settled_at is None]
+        lists = {row.station_id: row.read_command() for row in waiting}
+        return {
+            station_id: [entry.exposure_fen for entry in command.entries]
+            for station_id, command in lists.items()
+            if isinstance(command, PublishAccessList)
+        }
+
+    assert await told_fen() == {world.station.id: [0], other.id: [20_000]}
+    # Where somebody else charges too, that is what is left.
+    await access.set_exposures(
+        world.session, [access.Exposed(operator_id, other.id, UUID(int=9), CARD, 700)]
+    )
+    await access.change_token(world.session, **who, token_id=found.id, holder="李四", now=START)
+    assert await told_fen() == {world.station.id: [700], other.id: [20_000]}
+    await world.deliver(world.ended())
+    await access.change_token(world.session, **who, token_id=found.id, holder="王五", now=START)
+    assert await told_fen() == {world.station.id: [700], other.id: [0]}
