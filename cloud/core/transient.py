@@ -39,6 +39,8 @@ _TRANSIENT = (
     RedisConnectionError,
     RedisTimeoutError,
     asyncpg.InterfaceError,
+    # A connection that ended in the midst of an exchange; the next one is a new one.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,

@@ -19,6 +19,7 @@ from shared.errors import MalformedContractError
         asyncpg.CannotConnectNowError("x"),
         RedisConnectionError("x"),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("another operation is in progress"),
         DBAPIError("select", {}, ConnectionResetError()),
     ],
 )
