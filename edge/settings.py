@@ -141,7 +141,11 @@ class TelemetrySection(_Section):
     """How samples are gathered for HQ."""
 
     window_s: float = Field(
-        default=57.0, gt=0, le=3600, description="below the keep-alive of 60 s: no ping is sent"
+        default=57.0,
+        gt=0,
+        le=75,
+        description="below the keep-alive of 60 s no ping is sent; HQ takes a station for lost that"
+        " has said nothing for 150 s",
     )
     size_max_mb: int = Field(default=2048, ge=1)
 

@@ -96,7 +96,7 @@ each minute is this small; what it sends after a week without HQ is not."""
 
 
 class _Zstd(threading.local):
-    """A set for each thread: they let go of the interpreter's lock while they work on one buffer."""
+    """A set for each thread: they let go of the interpreter's lock while they work."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=3)
