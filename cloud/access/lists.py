@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
@@ -26,15 +27,15 @@ _Key = tuple[str, str]
 
 
 class _Listed(NamedTuple):
-    """An operator's tokens as they go to a station where they have no orders."""
+    """An operator's tokens as they go to a station where they have no open orders."""
 
     entries: Sequence[tuple[UUID, AccessEntry]]
     scopes: dict[UUID, set[UUID]]
     own_fen: dict[UUID, dict[_Key, int]]
-    """What a station's own orders may still cost, by station and token."""
+    """What a station's own open orders may still cost, by station and token."""
 
     def at(self, station_id: UUID) -> Iterator[AccessEntry]:
-        """Yield the entries of one station, its own orders left out: those it counts itself."""
+        """Yield the entries of one station, its open orders left out: those it counts itself."""
         own_fen = self.own_fen.get(station_id, {})
         for token_id, entry in self.entries:
             scope = self.scopes.get(token_id)
@@ -110,15 +111,21 @@ async def _listed(session: AsyncSession, operator_id: UUID) -> _Listed:
     for token_id, station_id in await session.execute(scoped):
         scopes[token_id].add(station_id)
     sums = await session.execute(
-        select(Exposure.station_id, Exposure.kind, Exposure.value, func.sum(Exposure.amount_fen))
-        .where(Exposure.operator_id == operator_id)
+        sa.select(
+            col(Exposure.station_id),
+            col(Exposure.kind),
+            col(Exposure.value),
+            func.sum(Exposure.amount_fen),
+            func.coalesce(func.sum(Exposure.amount_fen).filter(col(Exposure.is_open)), 0),
+        )
+        .where(col(Exposure.operator_id) == operator_id)
         .group_by(col(Exposure.station_id), col(Exposure.kind), col(Exposure.value))
     )
     all_fen: dict[_Key, int] = defaultdict(int)
     own_fen: dict[UUID, dict[_Key, int]] = defaultdict(dict)
-    for station_id, kind, value, amount in sums:
-        own_fen[station_id][kind, value] = int(amount)
-        all_fen[kind, value] += int(amount)
+    for station_id, kind, value, amount_fen, open_fen in sums:
+        own_fen[station_id][kind, value] = int(open_fen)
+        all_fen[kind, value] += int(amount_fen)
     entries = [
         (token.id, _entry(token, all_fen.get((token.kind, token.value), 0))) for token in tokens
     ]

@@ -60,6 +60,8 @@ class Exposure(SQLModel, table=True):
     kind: TokenKind = Field(sa_type=text_enum(TokenKind))
     value: str = Field(max_length=64)
     amount_fen: int = Field(sa_type=Fen)
+    is_open: bool
+    """Whether its station has it open and so counts it itself."""
 
 
 class Reservation(SQLModel, table=True):

@@ -280,6 +280,8 @@ class Exposed(NamedTuple):
     order_id: UUID
     token: Token
     amount_fen: int
+    is_open: bool
+    """Whether its station has it open; not so once it is estimated or in review."""
 
 
 async def set_exposures(session: AsyncSession, exposed: Collection[Exposed]) -> None:
@@ -298,13 +300,16 @@ async def set_exposures(session: AsyncSession, exposed: Collection[Exposed]) -> 
             "kind": each.token.kind,
             "value": normalise(each.token.kind, each.token.value),
             "amount_fen": each.amount_fen,
+            "is_open": each.is_open,
         }
         for each in exposed
         if each.amount_fen > 0
     ]
     if rows:
         write = insert(Exposure.__table__)  # type: ignore[attr-defined]
-        changed = {name: write.excluded[name] for name in ("kind", "value", "amount_fen")}
+        changed = {
+            name: write.excluded[name] for name in ("kind", "value", "amount_fen", "is_open")
+        }
         await session.execute(
             write.on_conflict_do_update(index_elements=["order_id"], set_=changed), rows
         )

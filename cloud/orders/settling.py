@@ -102,17 +102,16 @@ def exposure_of(order: Order) -> Exposed | None:
     """Return what an order may still cost its token, None without a token."""
     if order.token_kind is None:
         return None
-    unsettled = order.state in OPEN or order.state in {
-        OrderState.ESTIMATED,
-        OrderState.IN_REVIEW,
-    }
-    amount_fen = max(order.limit_fen if order.state in OPEN else order.payable_fen, 0)
+    is_open = order.state in OPEN
+    unsettled = is_open or order.state in {OrderState.ESTIMATED, OrderState.IN_REVIEW}
+    amount_fen = max(order.limit_fen if is_open else order.payable_fen, 0)
     return Exposed(
         operator_id=order.operator_id,
         station_id=order.station_id,
         order_id=order.id,
         token=Token(order.token_kind, order.token_value),
         amount_fen=amount_fen if unsettled else 0,
+        is_open=is_open,
     )
 
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
         ),
         sa.Column("value", sa.String(length=64), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("order_id", name=op.f("pk_access_exposure")),
     )
     op.create_index(

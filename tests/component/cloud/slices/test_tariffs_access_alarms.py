@@ -402,10 +402,16 @@ async def test_a_station_is_not_told_what_its_own_orders_may_cost(world: World) 
     assert await told_fen() == {world.station.id: [0], other.id: [20_000]}
     # Where somebody else charges too, that is what is left.
     await access.set_exposures(
-        world.session, [access.Exposed(operator_id, other.id, UUID(int=9), CARD, 700)]
+        world.session, [access.Exposed(operator_id, other.id, UUID(int=9), CARD, 700, True)]
     )
     await access.change_token(world.session, **who, token_id=found.id, holder="李四", now=START)
     assert await told_fen() == {world.station.id: [700], other.id: [20_000]}
     await world.deliver(world.ended())
     await access.change_token(world.session, **who, token_id=found.id, holder="王五", now=START)
     assert await told_fen() == {world.station.id: [700], other.id: [0]}
+    # A station has forgotten what is estimated or in review: there too it must be told.
+    await access.set_exposures(
+        world.session, [access.Exposed(operator_id, other.id, UUID(int=9), CARD, 700, False)]
+    )
+    await access.change_token(world.session, **who, token_id=found.id, holder="赵六", now=START)
+    assert await told_fen() == {world.station.id: [700], other.id: [700]}
