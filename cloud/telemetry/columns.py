@@ -107,7 +107,7 @@ def _indexes_are_good(stack: NDArray[np.int64], blocks: Sequence[Block]) -> list
 
 
 def _fits(connector: tuple[str, int]) -> bool:
-    return 0 <= connector[1] <= 0x7FFF and len(connector[0]) <= 32
+    return 0 <= connector[1] <= 0x7FFF and len(connector[0]) <= 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,12 @@ KIND_CODES: dict[SampleKind, int] = {
     SampleKind.METER: 0,
     SampleKind.BMS_DEMAND: 1,
     SampleKind.BMS_STATUS: 2,
+    SampleKind.SENSOR: 3,
 }
 
-_WIDE = {"energy_dwh", "amount_e4"}
+_WIDE = {"energy_dwh", "amount_e4", "value_milli"}
 _NARROW = {
+    "quality_code",
     "soc_percent",
     "cable_temp_c",
     "battery_temp_max_c",
@@ -63,7 +65,7 @@ class ChargePointKey(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     operator_id: UUID
     station_id: UUID = Field(index=True)
-    charge_point_no: str = Field(max_length=32)
+    charge_point_no: str = Field(max_length=64)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

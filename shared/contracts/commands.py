@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from shared.contracts.events import Token
+from shared.contracts.protection import Pin, Protection
 from shared.contracts.words import RefusalReason
 from shared.tariff import TariffVersion
 
@@ -122,6 +123,45 @@ class PublishRegistry(Command, frozen=True, kw_only=True):
 
     version: int
     charge_points: tuple[ChargePointConfig, ...]
+
+
+class PublishProtection(Command, frozen=True, kw_only=True):
+    """How the station protects itself, whole; refused with the path of the first wrong field."""
+
+    version: int
+    protection: Protection
+
+
+class PublishPins(Command, frozen=True, kw_only=True):
+    """Who may act at the station's screen."""
+
+    version: int
+    pins: tuple[Pin, ...]
+
+
+class AcknowledgeAlarm(Command, frozen=True, kw_only=True):
+    """Somebody at HQ saw an alarm of the station."""
+
+    alarm_id: UUID
+    by: str
+
+
+class ShelveAlarm(Command, frozen=True, kw_only=True):
+    """Put an alarm aside until a time, at most 8 h; never a critical one. None takes it back."""
+
+    alarm_id: UUID
+    until: Instant | None
+    reason: str
+    by: str
+
+
+class Instruct(Command, frozen=True, kw_only=True):
+    """Show people on site what to do; answered by `InstructionAcknowledged`."""
+
+    instruction_id: UUID
+    text_zh: str
+    text_en: str
+    by: str = ""
 
 
 class ReadConnector(Command, frozen=True, kw_only=True):
@@ -245,6 +285,11 @@ AnyCommand = (
     | PublishTariff
     | PublishAccessList
     | PublishRegistry
+    | PublishProtection
+    | PublishPins
+    | AcknowledgeAlarm
+    | ShelveAlarm
+    | Instruct
     | ReadConnector
     | RebootChargePoint
     | UpdateFirmware

@@ -308,8 +308,9 @@ class TariffConfirmed(Event, frozen=True, kw_only=True):
 class AlarmRaised(Event, frozen=True, kw_only=True):
     """Something is wrong. One cause is one alarm: `object` and `code` identify it.
 
-    `object` is `station`, `charge_point:NO`, `connector:NO:N` or `channel:NAME`; `params` fill
-    the texts of the catalogue.
+    `object` is `station`, `charge_point:NO`, `connector:NO:N`, `zone:NAME`, `sensor:DEVICE`,
+    `sensor:DEVICE/POINT`, `output:NAME` or `channel:NAME`; `params` fill the texts of the
+    catalogue.
     """
 
     lane: ClassVar[Lane] = Lane.ALARM
@@ -338,7 +339,9 @@ class SafetyTripped(Event, frozen=True, kw_only=True):
 
     `stop_sent_us` is microseconds from the deciding frame to the last stop frame at the
     kernel; `zero_current_ms` from that to the first reading below 1 A, None while it is awaited
-    (the fact is then sent again, with the same `trip_id`).
+    (the fact is then sent again, with the same `trip_id`). `object` is where it was noticed, as
+    in `AlarmRaised`; `siren_us` and `contactor_us` are from the deciding reply to the first
+    coil that answered, None while none has.
     """
 
     lane: ClassVar[Lane] = Lane.ALARM
@@ -349,6 +352,83 @@ class SafetyTripped(Event, frozen=True, kw_only=True):
     stop_sent_us: int
     zero_current_ms: int | None = None
     drill: bool = False
+    object: str = ""
+    zone: str = ""
+    siren_us: int | None = None
+    contactors: tuple[str, ...] = ()
+    contactor_us: int | None = None
+
+
+class AlarmAcknowledged(Event, frozen=True, kw_only=True):
+    """Somebody saw an alarm. `by` is a name; `at_hq` says that the station was told by HQ."""
+
+    lane: ClassVar[Lane] = Lane.ALARM
+
+    alarm_id: UUID
+    by: str
+    at_hq: bool = False
+
+
+class AlarmShelved(Event, frozen=True, kw_only=True):
+    """An alarm is put aside until a time, at most 8 h, for a reason; `until` None takes it back."""
+
+    lane: ClassVar[Lane] = Lane.ALARM
+
+    alarm_id: UUID
+    until: Instant | None
+    reason: str
+    by: str
+
+
+class AlarmEscalated(Event, frozen=True, kw_only=True):
+    """Nobody acknowledged a critical alarm on site in time; `level` counts from 1."""
+
+    lane: ClassVar[Lane] = Lane.ALARM
+
+    alarm_id: UUID
+    level: int
+
+
+class SirenSilenced(Event, frozen=True, kw_only=True):
+    """Somebody with a PIN switched the sound of an alarm off; the alarm stands."""
+
+    lane: ClassVar[Lane] = Lane.ALARM
+
+    alarm_id: UUID
+    by: str
+
+
+class ProtectionActivated(Event, frozen=True, kw_only=True):
+    """The station protects itself by this document now: HQ's `version`, 0 for its own file."""
+
+    version: int
+    sha256: str
+
+
+class OutputTested(Struct, frozen=True):
+    """One output in a drill. `read_back_ms` None: it did not read back; `detail` says what did."""
+
+    name: str
+    ok: bool
+    read_back_ms: int | None = None
+    detail: str = ""
+
+
+class DrillFinished(Event, frozen=True, kw_only=True):
+    """Sirens and their read-back were tried; nothing was stopped."""
+
+    drill_id: UUID
+    by: str
+    outputs: tuple[OutputTested, ...]
+
+
+class InstructionAcknowledged(Event, frozen=True, kw_only=True):
+    """Somebody on site read what HQ asked them to do."""
+
+    lane: ClassVar[Lane] = Lane.ALARM
+
+    instruction_id: UUID
+    by: str
 
 
 class CommandSettled(Event, frozen=True, kw_only=True):
@@ -399,7 +479,14 @@ AnyEvent = (
     | TariffConfirmed
     | AlarmRaised
     | AlarmCleared
+    | AlarmAcknowledged
+    | AlarmShelved
+    | AlarmEscalated
+    | SirenSilenced
     | SafetyTripped
+    | ProtectionActivated
+    | DrillFinished
+    | InstructionAcknowledged
     | CommandSettled
     | BayLockChanged
     | TelemetryDropped

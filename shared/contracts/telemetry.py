@@ -18,6 +18,7 @@ from uuid import UUID
 from msgspec import MsgspecError, Struct, msgpack
 
 from shared.contracts.envelope import compress, decompress
+from shared.contracts.protection import Quality
 from shared.contracts.words import SampleKind
 from shared.errors import MalformedContractError
 
@@ -61,8 +62,22 @@ COLUMNS: dict[SampleKind, tuple[str, ...]] = {
         "status_1",
         "status_2",
     ),
+    SampleKind.SENSOR: ("value_milli", "quality_code"),
 }
-"""The values of a sample, in order. `_dv` 0.1 V, `_da` 0.1 A, `_cv` 0.01 V, `_c` °C."""
+"""The values of a sample, in order. `_dv` 0.1 V, `_da` 0.1 A, `_cv` 0.01 V, `_c` °C.
+
+A sensor's sample has `device/point` for its charge point number and connector 0; `value_milli` is
+thousandths of its quantity's unit, `quality_code` a position in `QUALITIES`.
+"""
+
+QUALITIES: tuple[Quality, ...] = (
+    Quality.GOOD,
+    Quality.NO_ANSWER,
+    Quality.REFUSED,
+    Quality.INVALID,
+    Quality.STALE,
+)
+"""What `quality_code` counts; grows at the end."""
 
 SAMPLES_MAX = 20_000
 """Samples that a block may claim; more is refused before memory is taken for them."""

@@ -87,3 +87,4 @@ class SampleKind(StrEnum):
     METER = "meter"
     BMS_DEMAND = "bms_demand"
     BMS_STATUS = "bms_status"
+    SENSOR = "sensor"

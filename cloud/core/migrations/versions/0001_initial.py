@@ -210,7 +210,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("operator_id", sa.Uuid(), nullable=False),
         sa.Column("station_id", sa.Uuid(), nullable=False),
-        sa.Column("charge_point_no", sa.String(length=32), nullable=False),
+        sa.Column("charge_point_no", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_telemetry_charge_point")),
         sa.UniqueConstraint(
@@ -231,6 +231,7 @@ def upgrade() -> None:
         sa.Column("ts_ms", sa.BigInteger(), nullable=False),
         sa.Column("energy_dwh", sa.BigInteger(), nullable=True),
         sa.Column("amount_e4", sa.BigInteger(), nullable=True),
+        sa.Column("value_milli", sa.BigInteger(), nullable=True),
         sa.Column("charge_point_id", sa.Integer(), nullable=False),
         sa.Column("voltage_dv", sa.Integer(), nullable=True),
         sa.Column("current_da", sa.Integer(), nullable=True),
@@ -256,6 +257,7 @@ def upgrade() -> None:
         sa.Column("battery_temp_max_no", sa.SmallInteger(), nullable=True),
         sa.Column("battery_temp_min_c", sa.SmallInteger(), nullable=True),
         sa.Column("battery_temp_min_no", sa.SmallInteger(), nullable=True),
+        sa.Column("quality_code", sa.SmallInteger(), nullable=True),
         sa.Column("transaction_id", sa.Uuid(), nullable=True),
         postgresql_partition_by="RANGE (ts_ms)",
     )

@@ -115,7 +115,7 @@ def test_an_index_outside_its_table_is_refused() -> None:
     for broken in (
         structs.replace(block, connectors=()),
         structs.replace(block, transaction_ids=()),
-        structs.replace(block, connectors=(("5" * 33, 1),)),
+        structs.replace(block, connectors=(("5" * 65, 1),)),
         structs.replace(block, connectors=(("55", 40_000),)),
     ):
         # One bad block spoils none beside it.

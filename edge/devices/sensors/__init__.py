@@ -1,0 +1,1 @@
+"""Sensors and outputs on Modbus lines: profiles, polling, coils."""
