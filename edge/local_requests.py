@@ -109,7 +109,7 @@ def _reset(station: Station, request: dict[str, Any]) -> Answer:
         raise LocalApiError("the vehicle still reports what tripped; unplug it, or wait a minute")
     effects = Effects()
     for latch in latches:
-        effects.add(station.release(latch, now, reason))
+        effects.add(station.guard.release(latch, now, reason))
         station.safety.rearm(place)
         logger.warning("latch released place=%s cause=%s reason=%s", place, latch.cause, reason)
     station.perform(effects)

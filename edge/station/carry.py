@@ -137,7 +137,7 @@ class Carrier:
         for connector in dict.fromkeys((*covered, *partners)):
             self._station.safety.stop(connector, EMERGENCY, now)
         latch = Latch(*place, EMERGENCY, now.wall_ms, by_hq=True)
-        effects = self._station.block(latch, now)
+        effects = self._station.guard.block(latch, now)
         subject = alarms.connector(*place) if place[0] else alarms.STATION
         effects.add(self._station.alarms.raise_alarm(EMERGENCY, subject, now.wall_ms))
         return self._done(command_id, effects)
@@ -150,7 +150,7 @@ class Carrier:
             raise CommandRejectedError("reset_on_site_only")
         effects = Effects()
         for latch in ours:
-            effects.add(self._station.release(latch, self._station.now()))
+            effects.add(self._station.guard.release(latch, self._station.now()))
         effects.add(self._station.settle(command_id, Outcome.DONE, "" if ours else "not_blocked"))
         return effects
 

@@ -24,10 +24,8 @@ from edge.devices.chargers.wishes import (
 )
 from edge.journal import Journal
 from edge.journal.journal import PENDING_MAX
-from edge.safety import latches as latch_book
-from edge.safety.engine import SafetyEngine, Trip
-from edge.safety.ladder import ORDINARY, Confirmed, NotConfirmed, Rungs
-from edge.safety.latches import Latch, Latches
+from edge.safety.engine import SafetyEngine
+from edge.safety.ladder import ORDINARY, Rungs
 from edge.station import access, alarms, closed, desk, numbers, registry, tariffs, transactions
 from edge.station.access import AccessList, Caps
 from edge.station.alarms import AlarmBook
@@ -35,6 +33,7 @@ from edge.station.carry import Carrier
 from edge.station.clocks import ClockKeeper
 from edge.station.desk import CommandDesk
 from edge.station.effects import Confirm, Effects
+from edge.station.guard import Guard, load_latches
 from edge.station.hearing import Hearing
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
@@ -109,7 +108,7 @@ class Station:
         self._local_tariff = self.tariffs.put_local(local_tariff) if local_tariff else None
         self._tariff_id: UUID | None = None
         self.registry = Registry(load(registry.KIND), local_charge_points)
-        self.latches = _load_latches(journal)
+        self.latches = load_latches(journal)
         self.alarms = AlarmBook(load(alarms.KIND))
         self.access = AccessList(load(access.KIND))
         self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
@@ -128,12 +127,12 @@ class Station:
             bills_waiting=self._bills_waiting,
             now_ms=now.wall_ms,
         )
+        self.guard = Guard(self)
         self.safety = self._make_safety(rungs)
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self.stores = StoreWatch(self, journal)
         self.clocks = ClockKeeper(timing.hq_clock_tolerance_ms, now)
         self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
-        self._trips: dict[tuple[str, int], Trip] = {}
         self.lost_since_s: dict[str, float] = {}
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
@@ -168,9 +167,9 @@ class Station:
             send=self.send,
             monotonic_s=self._clock.monotonic_s,
             rungs=rungs,
-            on_trip=self._on_trip,
-            on_confirmed=self._on_confirmed,
-            on_not_confirmed=self._on_not_confirmed,
+            on_trip=self.guard.on_trip,
+            on_confirmed=self.guard.on_confirmed,
+            on_not_confirmed=self.guard.on_not_confirmed,
         )
 
     def _resume(self, now: r.Moment) -> None:
@@ -274,71 +273,6 @@ class Station:
             self.safety.stop(connector, ORDINARY, self.now())
         else:
             self.send(wish)
-
-    # Blocking
-
-    def release(self, latch: Latch, now: r.Moment, reason: str = "") -> Effects:
-        """Lift a latch and clear its alarm; `reason` is what a person said."""
-        effects = Effects()
-        change = self.latches.release(latch)
-        if change is None:
-            return effects
-        effects.changes.append(change)
-        place = latch.place
-        subject = alarms.connector(*place) if place[0] else alarms.STATION
-        effects.add(self.alarms.clear_alarm(latch.cause, subject, now.wall_ms, reason))
-        effects.add(self._show_latches(now))
-        return effects
-
-    def block(self, latch: Latch, now: r.Moment) -> Effects:
-        """Set a latch and show it on everything that it blocks."""
-        effects = Effects()
-        effects.changes.append(self.latches.set(latch))
-        effects.add(self._show_latches(now))
-        return effects
-
-    def _show_latches(self, now: r.Moment) -> Effects:
-        effects = Effects()
-        for entry in self.live.all():
-            latched = self.latches.blocks(entry.connector) is not None
-            if latched is not entry.latched:
-                effects.add(self.live.on_latch(entry.connector, now, latched=latched))
-        return effects
-
-    # Safety
-
-    def _on_trip(self, trip: Trip) -> None:
-        self._trips[trip.connector] = trip
-        wall_ms = trip.at.wall_ms
-        latch = Latch(*trip.connector, trip.cause, wall_ms, until_unplugged=True)
-        effects = self.block(latch, trip.at)
-        if running := self.book.on_connector(trip.connector):
-            others = [t for t in self.book.group(running) if t is not running]
-            effects.wishes.extend(wish for other in others for wish in self.book.stop(other).wishes)
-        effects.events.append(_trip_event(trip, None))
-        effects.add(
-            self.alarms.raise_alarm(
-                trip.cause,
-                alarms.connector(*trip.connector),
-                wall_ms,
-                temperature_c=trip.detail,
-                condition=trip.detail,
-            )
-        )
-        self.perform(effects)
-
-    def _on_confirmed(self, confirmed: Confirmed) -> None:
-        effects = self.alarms.clear_alarm(
-            "stop_not_confirmed", alarms.connector(*confirmed.connector), self._clock.now_ms()
-        )
-        trip = self._trips.pop(confirmed.connector, None)
-        if trip is not None and trip.cause == confirmed.cause:
-            effects.events.append(_trip_event(trip, confirmed.zero_current_ms))
-        self.perform(effects)
-
-    def _on_not_confirmed(self, failed: NotConfirmed) -> None:
-        place = alarms.connector(*failed.connector)
-        self.perform(self.alarms.raise_alarm("stop_not_confirmed", place, self._clock.now_ms()))
 
     # HQ
 
@@ -457,22 +391,3 @@ class Station:
         effects.wishes.extend(self.clocks.due(list(self.registry.all()), now))
         self.perform(effects)
         self.push_tariff()
-
-
-def _load_latches(journal: Journal) -> Latches:
-    damaged = journal.damaged
-    latches = Latches(journal.load(latch_book.KIND), trusted=journal.clean)
-    if journal.damaged > damaged:
-        latches.distrust()
-    return latches
-
-
-def _trip_event(trip: Trip, zero_current_ms: int | None) -> e.SafetyTripped:
-    return e.SafetyTripped(
-        occurred_at=from_ms(trip.at.wall_ms),
-        trip_id=trip.trip_id,
-        cause=trip.cause,
-        connectors=(trip.connector,),
-        stop_sent_us=trip.stop_sent_us,
-        zero_current_ms=zero_current_ms,
-    )

@@ -112,7 +112,7 @@ class Hearing:
             effects = effects or Effects()
             for each in station.latches.at(connector):
                 if each.until_unplugged:
-                    effects.add(station.release(each, report.at))
+                    effects.add(station.guard.release(each, report.at))
         return effects
 
     def _is_faulty(self, report: r.ConnectorSampled) -> bool:

@@ -295,7 +295,7 @@ async def test_an_emergency_stop_takes_along_what_charges_the_same_vehicle(site:
 
 
 async def test_hq_cannot_reset_what_was_set_on_site(site: Site) -> None:
-    site.station.perform(site.station.block(Latch(CP, 1, "smoke", 0), site.at()))
+    site.station.perform(site.station.guard.block(Latch(CP, 1, "smoke", 0), site.at()))
     reset = c.ResetEmergencyStop(charge_point_no=CP, connector_no=1)
     assert outcomes(await site.command(reset)) == [(Outcome.REJECTED, "reset_on_site_only")]
 

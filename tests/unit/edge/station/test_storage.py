@@ -68,7 +68,7 @@ async def test_a_record_that_finds_no_room_is_left_to_its_charge_point(
 async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
     number = await site.run()
     site.record("1" * 32, 1000, connector_no=2)
-    site.station.perform(site.station.block(Latch(CP, 2, "smoke", 0), site.at()))
+    site.station.perform(site.station.guard.block(Latch(CP, 2, "smoke", 0), site.at()))
     site.journal.recovered = "station.db.broken: torn"  # what the writer says of it
     for table in ("state",):
         with sqlite3.connect(site._folder() / "station.db") as db:
