@@ -211,6 +211,16 @@ class CutPower(AtConnector, frozen=True, tag="cut_power", kw_only=True):
         self.point(site).cut_power(self.connector)
 
 
+class Contactor(AtConnector, frozen=True, tag="contactor", kw_only=True):
+    """Open or close the contactor that feeds a connector, as the station's relay does."""
+
+    is_open: bool
+
+    async def run(self, site: Site) -> Any:
+        """Switch it."""
+        self.point(site).switch_contactor(self.connector, is_open=self.is_open)
+
+
 class Overheat(AtConnector, frozen=True, tag="overheat", kw_only=True):
     """Let the battery of the plugged-in car heat up; its own BMS does not stop it."""
 
@@ -357,6 +367,7 @@ AnyAction = (
     | StopButton
     | EmergencyButton
     | CutPower
+    | Contactor
     | Overheat
     | Fault
     | DropLink

@@ -248,6 +248,17 @@ class ChargePoint:
         """Open the contactor above a connector, as the station's relay does."""
         self.machine.charges.stop(connector_no, _BREAKER_TRIPPED, at_once=True)
 
+    def switch_contactor(self, connector_no: int, *, is_open: bool) -> None:
+        """Open or close the contactor that feeds a connector; nothing charges while it is open."""
+        connector = self.machine.connectors[connector_no]
+        if connector.isolated == is_open:
+            return
+        connector.isolated = is_open
+        self.machine.emit("isolated" if is_open else "fed", connector_no=connector_no)
+        if is_open:
+            self.cut_power(connector_no)
+        self.machine.session.report(connector_no)
+
     def reboot(self) -> None:
         """Switch the charge point off and on again."""
         self.machine.device.reboot()

@@ -98,6 +98,7 @@ class Connector:
     charge: Charge | None = None
     bay_lock: int = 0x55  # raised
     bay_occupied: bool = False
+    isolated: bool = False  # the station's contactor above it is open
     _at_ms: int = 0
 
     @property

@@ -102,6 +102,7 @@ def _status(point: ChargePoint) -> dict[str, Any]:
             "current_da": current_da,
             "meter_dwh": connector.meter.reading_dwh,
             "bay_lock": connector.bay_lock,
+            "isolated": connector.isolated,
         }
     model = machine.session.model
     return {

@@ -120,7 +120,7 @@ class Starts:
             return "no tariff"
         if machine.device.locked:
             return "out of service"
-        if machine.faults.fault_bits:
+        if machine.faults.fault_bits or machine.connectors[number].isolated:
             return "fault"
         return "" if machine.connectors[number].car is not None else "not plugged in"
 

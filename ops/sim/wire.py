@@ -64,7 +64,8 @@ def realtime(
     """0x13: the connector as it is now."""
     charge, car = connector.charge, connector.car
     voltage_dv, current_da = connector.output(power_percent)
-    status = STATUS_CHARGING if charge else STATUS_FAULT if faults.fault_bits else STATUS_IDLE
+    faulty = faults.fault_bits or connector.isolated
+    status = STATUS_CHARGING if charge else STATUS_FAULT if faulty else STATUS_IDLE
     energy_dwh = max(0, charge.split.energy_dwh - faults.meter_back_dwh) if charge else 0
     warming_c = (current_da // 10) ** 2 // 2500
     return Realtime(

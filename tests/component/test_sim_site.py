@@ -23,6 +23,7 @@ from ops.sim.machine import ChargePointSpec
 from ops.sim.script import load, parse, play
 from ops.sim.site import Site
 from ops.sim.timing import FAST
+from ops.sim.wire import STATUS_FAULT
 from shared.errors import ConfigError
 from tests.fakes.ykc_platform import FakePlatform
 
@@ -134,6 +135,32 @@ async def test_control_port_runs_a_charge(
     assert (totals["transactions"], totals["confirmed"], totals["open"]) == (1, 1, 0)
     events = await client.call("events", charge_point=NO, since=charging["index"])
     assert "over_temperature" in [event["name"] for event in events]
+
+
+async def test_an_open_contactor_cuts_a_charge_that_ignores_every_stop(
+    site: Site, platform: FakePlatform, client: ControlClient
+) -> None:
+    place = {"charge_point": NO, "connector": 1}
+    await client.call("plug_in", **place, car={"seed": 3, "soc": 0.4})
+    await client.call("fault", charge_point=NO, name="ignore_stop")
+    await client.call("vin", **place)
+    await client.call("wait", **place, name="charging")
+
+    await client.call("contactor", **place, is_open=True)
+    await client.call("wait", **place, name="zero_current")
+    await platform.received(
+        Realtime, lambda m: (m.connector_no, m.status, m.current_da) == (1, STATUS_FAULT, 0)
+    )
+    status = (await client.call("status"))[NO]["connectors"]["1"]
+    assert (status["isolated"], status["current_da"], status["transaction_no"]) == (True, 0, "")
+    await client.call("vin", **place)
+    refused = await client.call("wait", **place, name="start_refused")
+    assert refused["detail"]["why"] == "fault"
+
+    await client.call("contactor", **place, is_open=False)
+    fed = await client.call("wait", **place, name="fed")
+    await client.call("vin", **place)
+    await client.call("wait", **place, name="charging", since=fed["index"])
 
 
 async def test_control_port_refuses_with_a_reason(client: ControlClient) -> None:
