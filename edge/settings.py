@@ -164,6 +164,16 @@ class ClockSection(_Section):
     scale: float = Field(gt=0)
 
 
+class SoundSection(_Section):
+    """The loudspeaker of the station's computer."""
+
+    player: tuple[str, ...] = Field(
+        default=("aplay", "-q"),
+        min_length=1,
+        description="program and options that play the WAV file whose path is added",
+    )
+
+
 class LogSection(_Section):
     """What is logged."""
 
@@ -187,6 +197,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySection = TelemetrySection()
     timing: TimingSection = TimingSection()
     clock: ClockSection | None = None
+    sound: SoundSection = SoundSection()
     log: LogSection = LogSection()
 
     @field_validator("charge_point")

@@ -1,0 +1,1 @@
+"""The loudspeaker of the station's own computer: recordings in zh and en, and who plays them."""

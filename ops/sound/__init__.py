@@ -1,0 +1,1 @@
+"""Renders the recordings of the station's loudspeaker."""
