@@ -292,6 +292,12 @@ class TransactionUnreachable(TransactionEvent, frozen=True, kw_only=True):
     """The charge point of an open transaction is out of reach since `occurred_at`."""
 
 
+class TransactionStoppedOnSite(TransactionEvent, frozen=True, kw_only=True):
+    """Somebody with a PIN stopped a charge at the station's screen."""
+
+    by: str
+
+
 class TransactionResumed(TransactionEvent, frozen=True, kw_only=True):
     """An open transaction was seen again after its charge point or the agent was away."""
 
@@ -324,7 +330,7 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
 
 
 class AlarmCleared(Event, frozen=True, kw_only=True):
-    """The cause of an alarm is gone; `reason` is what somebody on site said who reset it."""
+    """The cause of an alarm is gone; `reason` is what somebody on site said who reset it (`by`)."""
 
     lane: ClassVar[Lane] = Lane.ALARM
 
@@ -332,6 +338,7 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
     code: str
     object: str
     reason: str = ""
+    by: str = ""
 
 
 class SafetyTripped(Event, frozen=True, kw_only=True):
@@ -475,6 +482,7 @@ AnyEvent = (
     | TransactionEnded
     | TransactionFramesLogged
     | TransactionUnreachable
+    | TransactionStoppedOnSite
     | TransactionResumed
     | TariffConfirmed
     | AlarmRaised
