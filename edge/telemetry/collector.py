@@ -89,6 +89,8 @@ class Telemetry:
         self._loop = loop
         self._settings = settings
         self._pending: deque[Sample] = deque(maxlen=settings.pending_max)
+        self._crowded = settings.pending_max // 4
+        """From here on a burst does not wait for the second to end: it might find no room."""
         self._unroomed = 0
         self._open_count = self._store.open_count
         self._opened_s = clock.monotonic_s()
@@ -117,8 +119,12 @@ class Telemetry:
 
     def add(self, sample: Sample) -> None:
         """Take in a sample; costs an append. Drops the oldest when a disk hangs for long."""
-        if len(self._pending) == self._settings.pending_max:
-            self._unroomed += 1  # told with the next flush
+        waiting = len(self._pending)
+        if waiting >= self._crowded:
+            if self.failed is None:
+                self._begin_flush()
+            if waiting == self._settings.pending_max:
+                self._unroomed += 1  # told with the next flush
         self._pending.append(sample)
 
     def flush(self) -> None:
@@ -126,6 +132,9 @@ class Telemetry:
         if self._unroomed:
             records, self._unroomed = self._unroomed, 0
             self._tell_dropped(records)
+        self._begin_flush()
+
+    def _begin_flush(self) -> None:
         if self._flushing is None or self._flushing.done():
             self._flushing = self._loop.create_task(self._flush(), name="telemetry flush")
 
@@ -250,6 +259,11 @@ class Telemetry:
         """Samples that HQ has not confirmed."""
         in_batches = sum(sealed.count for sealed in self._sealed.values())
         return in_batches + self._open_count + len(self._pending)
+
+    @property
+    def waiting(self) -> int:
+        """Samples that no flush has taken yet."""
+        return len(self._pending)
 
     @property
     def size_bytes(self) -> int:

@@ -221,6 +221,19 @@ async def test_failing_disk_does_not_fill_the_memory(tmp_path: Path) -> None:
         assert await take_all(telemetry) == [sample(n) for n in range(50, 150)]
 
 
+async def test_a_burst_is_written_before_the_memory_is_full(tmp_path: Path) -> None:
+    """More samples than the memory holds come between two flushes: nothing gives way."""
+    async with opened(tmp_path / "t.db", pending_max=100, window_s=0.0) as telemetry:
+        for n in range(400):
+            telemetry.add(sample(n))
+            if n % 50 == 49:
+                while telemetry.waiting >= 50:
+                    await asyncio.sleep(0)
+        assert telemetry.dropped == 0
+        await telemetry.flushed()
+        assert await take_all(telemetry) == [sample(n) for n in range(400)]
+
+
 async def test_broken_file_is_moved_aside(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     path.write_bytes(b"not a database" * 1000)
