@@ -147,6 +147,11 @@ class Telemetry:
         await asyncio.shield(self._flushing)
 
     async def _flush(self) -> None:
+        await self._write()
+        while self.failed is None and len(self._pending) >= self._crowded:
+            await self._write()
+
+    async def _write(self) -> None:
         job = self._make_job()
         if job is None:
             return

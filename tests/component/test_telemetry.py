@@ -227,8 +227,9 @@ async def test_a_burst_is_written_before_the_memory_is_full(tmp_path: Path) -> N
         for n in range(400):
             telemetry.add(sample(n))
             if n % 50 == 49:
-                while telemetry.waiting >= 50:
-                    await asyncio.sleep(0)
+                async with asyncio.timeout(10):
+                    while telemetry.waiting >= 50:  # noqa: ASYNC110 - the thread has no event
+                        await asyncio.sleep(0)
         assert telemetry.dropped == 0
         await telemetry.flushed()
         assert await take_all(telemetry) == [sample(n) for n in range(400)]
