@@ -45,3 +45,12 @@ class CommandRejectedError(VoltwardenError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ProtectionError(VoltwardenError):
+    """A protection document cannot be used; `path` names the first wrong field."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why

@@ -29,6 +29,7 @@ class Quantity(StrEnum):
     HEAT = "heat"
     WATER = "water"
     DOOR_OPEN = "door_open"
+    TRANSFORMER_DOOR_OPEN = "transformer_door_open"
     EMERGENCY_BUTTON = "emergency_button"
     DETECTOR_FAULT = "detector_fault"
     BREAKER_CLOSED = "breaker_closed"
@@ -50,6 +51,7 @@ class Quantity(StrEnum):
     BATTERY_TEMP_MAX_C = "battery_temp_max_c"
     BATTERY_TEMP_MIN_C = "battery_temp_min_c"
     BATTERY_TEMP_LIMIT_C = "battery_temp_limit_c"
+    BATTERY_TEMP_SPREAD_C = "battery_temp_spread_c"
     CELL_VOLTAGE_MAX_V = "cell_voltage_max_v"
     CELL_VOLTAGE_LIMIT_V = "cell_voltage_limit_v"
     CELL_SPREAD_V = "cell_spread_v"
@@ -68,6 +70,7 @@ CONTACTS = frozenset(
         Quantity.HEAT,
         Quantity.WATER,
         Quantity.DOOR_OPEN,
+        Quantity.TRANSFORMER_DOOR_OPEN,
         Quantity.EMERGENCY_BUTTON,
         Quantity.DETECTOR_FAULT,
         Quantity.BREAKER_CLOSED,
@@ -85,6 +88,7 @@ OF_CONNECTORS = frozenset(
         Quantity.BATTERY_TEMP_MAX_C,
         Quantity.BATTERY_TEMP_MIN_C,
         Quantity.BATTERY_TEMP_LIMIT_C,
+        Quantity.BATTERY_TEMP_SPREAD_C,
         Quantity.CELL_VOLTAGE_MAX_V,
         Quantity.CELL_VOLTAGE_LIMIT_V,
         Quantity.CELL_SPREAD_V,
@@ -244,7 +248,8 @@ class Compare(RuleBase, frozen=True, kw_only=True, tag="compare"):
     """The selected value is above another quantity of the same place, by more than a margin.
 
     The margin is the larger of `margin` (in the quantity's unit) and `margin_percent` of the
-    other value. In `samples` samples in a row.
+    other value; a negative `margin`, alone, warns before it is reached. In `samples` samples in
+    a row.
     """
 
     other: Quantity
@@ -328,7 +333,10 @@ class Site(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Protection(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The whole document. `rules` and `interlocks` that are None take the built-in ones."""
+    """The whole document. `rules` that are None take the built-in ones.
+
+    A row of `interlocks` replaces the built-in row of its cause; the others stay.
+    """
 
     devices: tuple[Device, ...] = ()
     zones: tuple[Zone, ...] = ()
