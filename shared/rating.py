@@ -35,11 +35,16 @@ class RatingError(ValueError):
 
 
 class Reading(Struct, frozen=True, array_like=True):
-    """A meter reading: when (UTC milliseconds), how much (0.1 Wh), measured or interpolated."""
+    """A meter reading: when (UTC milliseconds), how much (0.1 Wh), measured or interpolated.
+
+    `gap_dwh` is not 0 where an interpolated reading lies in a long gap between two samples: the
+    energy of that gap, of which nobody knows how much came before.
+    """
 
     at_ms: int
     meter_dwh: int
     measured: bool = True
+    gap_dwh: int = 0
 
 
 class Segment(Struct, frozen=True):

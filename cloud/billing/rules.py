@@ -222,12 +222,12 @@ def attribution_checks(
 ) -> tuple[Check, ...]:
     """Compare a charge point's energy of each period with our split of the live series."""
     ours_dwh = energy_by_period(ended.readings, tariff, zone)
-    cuts = _cuts_by_period(ended, tariff, zone)
+    cuts, gaps_dwh = _cuts_by_period(ended, tariff, zone)
     return tuple(
         Check(
             f"{period}_dwh",
             abs(energies_dwh.get(period, 0) - ours_dwh[period]),
-            attribution_limit_dwh(rated_w(ended), cuts[period]),
+            attribution_limit_dwh(rated_w(ended), cuts[period]) + gaps_dwh[period],
         )
         for period in PERIODS
     )
@@ -393,16 +393,21 @@ def _risen_dwh(ended: TransactionEnded) -> int:
     return ended.readings[-1].meter_dwh - ended.readings[0].meter_dwh
 
 
-def _cuts_by_period(ended: TransactionEnded, tariff: Tariff, zone: ZoneInfo) -> dict[Period, int]:
-    """Count, for each period, the cuts at which it meets another one.
+def _cuts_by_period(
+    ended: TransactionEnded, tariff: Tariff, zone: ZoneInfo
+) -> tuple[dict[Period, int], dict[Period, int]]:
+    """Return, for each period, the cuts at which it meets another one, and their gaps in dWh.
 
     A cut between two slots of one period moves no energy between periods, so it earns no
-    tolerance.
+    tolerance. In a gap, while the station was away, nobody saw which side its energy belongs to.
     """
-    cuts = dict.fromkeys(PERIODS, 0)
-    periods = [tariff.period_of_slot(s.slot) for s in split(ended.readings, zone)]
-    for before, after in pairwise(periods):
-        if before is not after:
-            cuts[before] += 1
-            cuts[after] += 1
-    return cuts
+    cuts, gaps_dwh = dict.fromkeys(PERIODS, 0), dict.fromkeys(PERIODS, 0)
+    gap_at_dwh = {reading.at_ms: reading.gap_dwh for reading in ended.readings}
+    for before, after in pairwise(split(ended.readings, zone)):
+        meeting = {tariff.period_of_slot(before.slot), tariff.period_of_slot(after.slot)}
+        if len(meeting) == 1:
+            continue
+        for period in meeting:
+            cuts[period] += 1
+            gaps_dwh[period] += max(gap_at_dwh.get(after.from_ms, 0), 0)
+    return cuts, gaps_dwh

@@ -124,10 +124,11 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         if len(self.raw_frames) < _FRAMES_MAX:
             self.raw_frames.append(raw)
 
-    def take(self, sample: ConnectorSampled, zone: ZoneInfo) -> None:
+    def take(self, sample: ConnectorSampled, zone: ZoneInfo, sparse_ms: int) -> None:
         """Take in a sample of this transaction; its energy never falls.
 
-        A wall clock that jumps is flagged and makes no readings; the energy still counts.
+        A wall clock that jumps is flagged and makes no readings; the energy still counts. A cut
+        between samples further apart than `sparse_ms` says how much energy may lie on either side.
         """
         at_ms, energy_dwh = sample.at.wall_ms, sample.energy_dwh
         if energy_dwh < self.last_dwh:
@@ -141,7 +142,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             if -_JITTER_MS <= at_ms - self.last_ms <= 0:
                 at_ms = self.last_ms
             elif 0 < at_ms - self.last_ms < _GAP_MS_MAX:
-                self._cut(at_ms, energy_dwh, zone)
+                self._cut(at_ms, energy_dwh, zone, sparse_ms)
             else:
                 self.flag("clock_jump")
         self.last_ms, self.last_dwh = at_ms, energy_dwh
@@ -152,15 +153,17 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         self.last_dwh = max(self.last_dwh, sample.energy_dwh)
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
 
-    def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo) -> None:
+    def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
         assert self.last_ms is not None
         if self.cut_from_ms <= self.last_ms and at_ms < self.cut_ms:
             return  # still in the half hour for which the cut was worked out
         cut_ms = next_cut(self.last_ms, zone)
         risen_dwh, passed_ms = energy_dwh - self.last_dwh, at_ms - self.last_ms
+        gap_dwh = risen_dwh if passed_ms > sparse_ms else 0
         while cut_ms <= at_ms:
             meter_dwh = self.last_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
-            self.readings.append(Reading(cut_ms, meter_dwh, cut_ms == at_ms))
+            measured = cut_ms == at_ms
+            self.readings.append(Reading(cut_ms, meter_dwh, measured, 0 if measured else gap_dwh))
             cut_ms = next_cut(cut_ms, zone)
         self.cut_from_ms, self.cut_ms = at_ms, cut_ms
 

@@ -16,6 +16,7 @@ class Timing(Struct, frozen=True):
         alive_s: A transaction counts as alive this long after its last sample.
         clock_tolerance_ms: A charge point's time is used when this close to ours (wall time).
         hq_clock_tolerance_ms: Our own time is handed on when this close to HQ's (wall time).
+        sparse_ms: Samples further apart than this (wall time) do not say when energy flowed.
         offline_alarm_s: A charge point that is gone this long raises an alarm.
     """
 
@@ -26,6 +27,7 @@ class Timing(Struct, frozen=True):
     alive_s: float = 60.0
     clock_tolerance_ms: int = 60_000
     hq_clock_tolerance_ms: int = 300_000
+    sparse_ms: int = 30_000
     offline_alarm_s: float = 5.0
 
 
@@ -40,5 +42,6 @@ def fast(scale: float) -> Timing:
         alive_s=5.0,
         clock_tolerance_ms=int(60_000 * max(scale / 10, 1)),
         hq_clock_tolerance_ms=int(300_000 * max(scale / 10, 1)),
+        sparse_ms=int(1_000 * max(scale, 1)),
         offline_alarm_s=1.0,
     )

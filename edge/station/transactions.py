@@ -260,7 +260,7 @@ class TransactionBook:
         if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)
-        transaction.take(sample, self._zone)
+        transaction.take(sample, self._zone, self._timing.sparse_ms)
         self._dirty.add(transaction.transaction_no)
         version = self._tariffs.get(transaction.tariff_version_id)
         # Charging may resume after the proof of a stop: then it is stopped again.

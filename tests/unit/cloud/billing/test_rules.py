@@ -202,6 +202,21 @@ def test_the_attribution_check_is_exact(to_valley_dwh: int, ok: bool) -> None:
     assert rated.causes == (() if ok else (Cause.ATTRIBUTION,))
 
 
+@pytest.mark.parametrize(
+    ("to_valley_dwh", "ok"), [(5866, True), (5867, False), (-5866, True), (-5867, False)]
+)
+def test_a_cut_that_nobody_watched_leaves_the_energy_of_its_gap_to_either_side(
+    to_valley_dwh: int, ok: bool
+) -> None:
+    seen = moved(to_valley_dwh)
+    cut = READINGS[1]
+    unseen = msgspec.structs.replace(cut, measured=False, gap_dwh=4_000)
+    event = msgspec.structs.replace(seen, readings=(READINGS[0], unseen, *READINGS[2:]))
+    rated = rate(event)
+    assert check(rated, "valley_dwh").ok is ok
+    assert rated.causes == (() if ok else (Cause.ATTRIBUTION,))
+
+
 def test_a_cut_within_one_period_gives_no_tolerance() -> None:
     flat = Tariff("F" * 48, TARIFF.prices)
     rated = rate(ended(record=None, ended_by=EndKind.ESTIMATED), flat)

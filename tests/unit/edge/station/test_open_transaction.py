@@ -1,0 +1,61 @@
+"""What one running transaction keeps for its bill."""
+
+from __future__ import annotations
+
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
+from edge.station.open_transaction import OpenTransaction
+from shared.contracts.words import StartMeans
+from shared.rating import Reading
+
+UTC = ZoneInfo("UTC")
+HALF_HOUR_MS = 1_800_000
+
+
+def sample(at_ms: int, energy_dwh: int) -> ConnectorSampled:
+    return ConnectorSampled(
+        at=Moment(at_ms, at_ms / 1000),
+        charge_point_no="1",
+        connector_no=1,
+        transaction_no="7",
+        state=WireState.CHARGING,
+        plugged_in=True,
+        voltage_dv=4000,
+        current_da=1000,
+        energy_dwh=energy_dwh,
+        loss_energy_dwh=0,
+        amount_e4=0,
+        soc_percent=50,
+        cable_temp_c=None,
+        battery_temp_max_c=None,
+        charged_min=0,
+        remaining_min=0,
+        faults=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "after_ms", "gap_dwh"),
+    [(-15_000, 15_000, 0), (-15_000, 15_001, 900), (-900_000, 600_000, 900), (-1, 0, 0)],
+)
+def test_a_cut_in_a_long_gap_says_how_much_energy_the_gap_holds(
+    before_ms: int, after_ms: int, gap_dwh: int
+) -> None:
+    transaction = OpenTransaction(
+        transaction_id=UUID(int=1),
+        transaction_no="7",
+        charge_point_no="1",
+        connector_no=1,
+        means=StartMeans.CARD,
+        opened_ms=0,
+    )
+    cut_ms = 1_000 * HALF_HOUR_MS
+    transaction.take(sample(cut_ms + before_ms, 100), UTC, 30_000)
+    transaction.take(sample(cut_ms + after_ms, 1_000), UTC, 30_000)
+    (cut,) = [reading for reading in transaction.readings if reading.at_ms == cut_ms]
+    meter_dwh = 100 + 900 * -before_ms // (after_ms - before_ms)
+    assert cut == Reading(cut_ms, meter_dwh, after_ms == 0, gap_dwh)
