@@ -54,6 +54,15 @@ def hq(*, quick: Quick = False, as_json: AsJson = False) -> None:
     _measure("hq", lambda: run(plan.HQ_QUICK if quick else plan.HQ), as_json=as_json)
 
 
+@app.command()
+def safety(*, quick: Quick = False, as_json: AsJson = False) -> None:
+    """Goals 7, 8: smoke, heat and hot batteries until stop and siren; lines; the screen's cost."""
+    from ops.bench import plan
+    from ops.bench.safety import run
+
+    _measure("safety", lambda: run(plan.SAFETY_QUICK if quick else plan.SAFETY), as_json=as_json)
+
+
 def _measure(bench: str, measure: Callable[[], list[dict[str, Any]]], *, as_json: bool) -> None:
     started_s = time.monotonic()
     try:

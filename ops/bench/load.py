@@ -34,10 +34,19 @@ class Load:
         self._by_fd: dict[int, socket.socket] = {}
 
     def connect(
-        self, port: int, connections: int, connectors: int = 1, *, log_in: bool = True
+        self,
+        port: int,
+        connections: int,
+        connectors: int = 1,
+        first: int = 0,
+        *,
+        log_in: bool = True,
     ) -> dict[str, Any]:
-        """Open connections; with `log_in` each is answered before this returns."""
-        for index in range(connections):
+        """Open connections, their numbers from index `first` on.
+
+        With `log_in` each is answered before this returns.
+        """
+        for index in range(first, first + connections):
             link = socket.create_connection(("127.0.0.1", port))
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(link)
@@ -53,7 +62,7 @@ class Load:
             self._poll.register(link, select.EPOLLIN)
             self._by_fd[link.fileno()] = link
         for connector_no in range(1, connectors + 1):
-            for index in range(connections):
+            for index in range(first, first + connections):
                 self._cars.append(frames.Charging(frames.number(index), connector_no))
         return {"connected": len(self._sockets)}
 

@@ -78,3 +78,35 @@ class LinkPlan:
 LINK = LinkPlan(runs=5)
 LINK_QUICK = LinkPlan(runs=3, minutes=3, records=40_000, settle_s=2.0)
 LINK_TINY = LinkPlan(runs=1, minutes=2, records=2_000, settle_s=2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyPlan:
+    """Sizes of `vw bench safety`. Trips are counted for each of the two kinds."""
+
+    runs: int = 5
+    trips: int = 1_000
+    charge_points: int = 3
+    connectors: int = 2
+    other_connections: int = 100
+    other_frames_per_s: int = 1_000
+    alarms: int = 300
+    alarms_per_s: float = 50.0
+    line_s: float = 10.0
+    kiosk_s: float = 20.0
+
+
+SAFETY = SafetyPlan()
+SAFETY_QUICK = SafetyPlan(
+    runs=3, trips=100, charge_points=2, alarms=100, alarms_per_s=100.0, line_s=1.5, kiosk_s=3.0
+)
+SAFETY_TINY = SafetyPlan(
+    runs=1,
+    trips=3,
+    charge_points=1,
+    other_connections=5,
+    other_frames_per_s=100,
+    alarms=3,
+    line_s=0.6,
+    kiosk_s=1.0,
+)

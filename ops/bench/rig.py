@@ -16,7 +16,7 @@ from ops.bench import frames
 from ops.bench.children import Agent, Child
 from ops.embedded import EmbeddedServers, Endpoints
 
-_TARIFF = {
+TARIFF = {
     "slots": "VVVVVVVVVVVVVVFFPPPPPPFFFFFFPPFFFFFFSSSSPPPPFFVV",
     "prices_e5": {
         "sharp": [123456, 45000],
@@ -144,7 +144,7 @@ class Rig:
         folder = self.folder / station_no
         folder.mkdir()
         (folder / "secret").write_text(where.mqtt_password, encoding="utf-8")
-        (folder / "tariff.json").write_text(json.dumps(_TARIFF), encoding="utf-8")
+        (folder / "tariff.json").write_text(json.dumps(TARIFF), encoding="utf-8")
         sections: list[tuple[str, dict[str, Any]]] = [
             ("[station]", {"number": station_no, "data_dir": str(folder / "data")}),
             (
