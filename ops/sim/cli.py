@@ -1,4 +1,4 @@
-"""`vw sim charger` and `vw sim fleet`."""
+"""`vw sim charger`, `vw sim fleet` and `vw sim sensors`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import typer
 from ops.sim.actions import ActionError
 from ops.sim.control import ControlServer
 from ops.sim.fleet import FleetResult, log_in_fleet, numbers, raise_file_limit
+from ops.sim.loop import run
 from ops.sim.machine import ChargePointSpec
 from ops.sim.script import Step, load, play
+from ops.sim.sensors.cli import sensors
 from ops.sim.site import Site
 from ops.sim.timing import PROFILES
 from ops.sim.traffic import keep_busy
@@ -24,22 +26,16 @@ from shared import logs
 from shared.clock import Clock, ScaledClock, SystemClock
 from shared.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="Simulated charge points and cars over real TCP.")
+app = typer.Typer(
+    no_args_is_help=True, help="Simulated charge points, cars and sensors on real lines."
+)
+app.command()(sensors)
 
 Host = Annotated[str, typer.Option(help="The station.")]
 Port = Annotated[int, typer.Option(help="The station's port for charge points.")]
 Seed = Annotated[int, typer.Option(help="Same seed and script: same frames except times.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 FirstNumber = Annotated[str, typer.Option(help="Number of the first charge point, 14 digits.")]
-
-
-def _run(main: Any) -> Any:
-    """Run a coroutine, on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 def _say(text: str) -> None:
@@ -117,7 +113,7 @@ def charger(
     except (ConfigError, ValueError, KeyError) as error:
         raise _fail(str(error), 2) from error
     try:
-        _run(_run_site(site, steps, card or [], control_port))
+        run(_run_site(site, steps, card or [], control_port))
     except (ActionError, TimeoutError) as error:
         raise _fail(str(error), 1) from error
     _print(dataclasses.asdict(site.book.totals()), as_json)
@@ -176,7 +172,7 @@ def fleet(
         listed = numbers(first_number, charge_points)
     except ValueError as error:
         raise _fail(str(error), 2) from error
-    result: FleetResult = _run(
+    result: FleetResult = run(
         log_in_fleet(
             listed,
             host=host,

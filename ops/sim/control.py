@@ -14,28 +14,32 @@ from typing import Any
 import msgspec
 
 from ops.sim.actions import ActionError, AnyAction
-from ops.sim.site import Site
 
 logger = logging.getLogger(__name__)
 
-_decoder = msgspec.json.Decoder(AnyAction)
 _LINE_MAX = 1 << 24
 
 
-async def answer(site: Site, line: bytes) -> bytes:
+async def answer(site: Any, decoder: msgspec.json.Decoder[Any], line: bytes) -> bytes:
     """Carry out one line; returns ``{"ok":true,"result":…}`` or ``{"ok":false,"error":"…"}``."""
     try:
-        result = await _decoder.decode(line).run(site)
+        result = await decoder.decode(line).run(site)
     except (msgspec.MsgspecError, ActionError, OSError) as error:
         return msgspec.json.encode({"ok": False, "error": str(error)})
     return msgspec.json.encode({"ok": True, "result": result})
 
 
 class ControlServer:
-    """Serves the control port of a site."""
+    """Serves the control port of a site.
 
-    def __init__(self, site: Site) -> None:
+    Args:
+        site: What is acted upon.
+        actions: A union of actions, each with `run(site)`; those of charge points by default.
+    """
+
+    def __init__(self, site: Any, actions: Any = AnyAction) -> None:
         self._site = site
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(actions)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -55,7 +59,7 @@ class ControlServer:
         self._open.add(writer)
         try:
             while line := await reader.readline():
-                writer.write(await answer(self._site, line) + b"\n")
+                writer.write(await answer(self._site, self._decoder, line) + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
             logger.warning("control connection ended: %s", error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ class SimEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened.
 
     Attributes:
-        index: Counts from 1; what `since` of `EventLog.wait_for` refers to.
+        index: Counts from 1; what `since` of `ChargePointLog.wait_for` refers to.
         name: See `ops/sim/README.md` for the list.
         connector_no: 0 when it concerns the whole charge point.
         at_s: Monotonic seconds (one clock for all processes of a machine).
@@ -34,15 +34,37 @@ class SimEvent(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any] = {}
 
 
-class EventLog:
-    """The events of one charge point, the last 5,000 of them, and who waits for one."""
+class _Indexed(Protocol):
+    """Whatever is kept in a log."""
+
+    @property
+    def index(self) -> int:
+        """Its place, counted from 1."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What happened, in a word."""
+        ...
+
+
+E = TypeVar("E", bound=_Indexed)
+
+
+class EventLog(Generic[E]):
+    """The last 5,000 events, and who waits for one."""
 
     def __init__(self) -> None:
-        self.events: deque[SimEvent] = deque(maxlen=_KEPT)
+        self.events: deque[E] = deque(maxlen=_KEPT)
         self.count = 0
-        self._waiting: list[tuple[Callable[[SimEvent], bool], asyncio.Future[SimEvent]]] = []
+        self._waiting: list[tuple[Callable[[E], bool], asyncio.Future[E]]] = []
 
-    def add(self, event: SimEvent) -> None:
+    def next_index(self) -> int:
+        """Count one more event, and return its index."""
+        self.count += 1
+        return self.count
+
+    def add(self, event: E) -> None:
         """Take in an event and wake whoever waits for it."""
         self.events.append(event)
         still = []
@@ -54,6 +76,28 @@ class EventLog:
             else:
                 still.append((matches, future))
         self._waiting = still
+
+    async def first(self, matches: Callable[[E], bool], wanted: str, timeout_s: float) -> E:
+        """Return the first event that matches, of those that are kept or yet to come.
+
+        Raises:
+            TimeoutError: None came in time; the message has `wanted` and the last events.
+        """
+        for event in self.events:
+            if matches(event):
+                return event
+        future: asyncio.Future[E] = asyncio.get_running_loop().create_future()
+        self._waiting.append((matches, future))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            seen = ", ".join(event.name for event in list(self.events)[-12:])
+            raise TimeoutError(f"no {wanted} in {timeout_s} s; last: {seen}") from None
+
+
+class ChargePointLog(EventLog[SimEvent]):
+    """What happened at one charge point."""
 
     async def wait_for(
         self,
@@ -71,7 +115,6 @@ class EventLog:
         Raises:
             TimeoutError: None came in time; the message has the last events.
         """
-
         names = (name,) if isinstance(name, str) else name
 
         def matches(event: SimEvent) -> bool:
@@ -82,15 +125,4 @@ class EventLog:
                 and transaction_no in (None, event.transaction_no)
             )
 
-        for event in self.events:
-            if matches(event):
-                return event
-        future: asyncio.Future[SimEvent] = asyncio.get_running_loop().create_future()
-        self._waiting.append((matches, future))
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            seen = ", ".join(event.name for event in list(self.events)[-12:])
-            wanted = " or ".join(names)
-            raise TimeoutError(f"no {wanted} in {timeout_s} s; last: {seen}") from None
+        return await self.first(matches, " or ".join(names), timeout_s)

@@ -19,7 +19,7 @@ from ops.sim.book import Book
 from ops.sim.charging import Charges
 from ops.sim.connector import Connector
 from ops.sim.device import Device
-from ops.sim.events import EventLog, SimEvent
+from ops.sim.events import ChargePointLog, SimEvent
 from ops.sim.faults import GARBAGE, Faults
 from ops.sim.meter import Meter
 from ops.sim.records import Records
@@ -86,7 +86,7 @@ class Machine:
         self.timing = timing
         self.timers = Timers(clock)
         self.faults = Faults()
-        self.log = EventLog()
+        self.log = ChargePointLog()
         self.zone = ZoneInfo(spec.time_zone)
         self.wire: Wire | None = None
         self.clock_offset_set_ms = 0  # by 0x56
@@ -148,10 +148,8 @@ class Machine:
         self, name: str, *, connector_no: int = 0, transaction_no: str = "", **detail: Any
     ) -> None:
         """Note that something happened."""
-        log = self.log
-        log.count += 1
         event = SimEvent(
-            index=log.count,
+            index=self.log.next_index(),
             name=name,
             charge_point_no=self.no,
             connector_no=connector_no,
@@ -161,7 +159,7 @@ class Machine:
             detail=detail,
         )
         logger.debug("%s %s", self.no, event)
-        log.add(event)
+        self.log.add(event)
 
     # Frames
 
