@@ -44,7 +44,7 @@ class TelemetrySettings:
     bytes_max: int = 256 * 1024 * 1024
     """Size cap of batches and chunks, bytes; beyond it the oldest batches are dropped."""
     pending_max: int = 50_000
-    """Samples that wait in memory while the disk fails or hangs; the oldest give way."""
+    """Samples in memory while the disk fails or hangs; the oldest that wait give way."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,9 @@ class Telemetry:
         self._clock = clock
         self._loop = loop
         self._settings = settings
-        self._pending: deque[Sample] = deque(maxlen=settings.pending_max)
+        self._pending: deque[Sample] = deque()
+        self._in_flight = 0
+        """Samples that the worker thread has and that are not yet known to be written."""
         self._crowded = settings.pending_max // 4
         """From here on a burst does not wait for the second to end: it might find no room."""
         self._unroomed = 0
@@ -96,7 +98,7 @@ class Telemetry:
         self._opened_s = clock.monotonic_s()
         self._sealed: dict[int, Sealed] = {sealed.seq: sealed for sealed in self._store.sealed()}
         self._bytes = sum(sealed.size for sealed in self._sealed.values())
-        self._flushing: asyncio.Future[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
         self._worker = ThreadPoolExecutor(1, "telemetry")
         self._ready_listeners: list[Callable[[], None]] = []
         self._drop_listeners: list[Callable[[int, int], None]] = []
@@ -119,12 +121,8 @@ class Telemetry:
 
     def add(self, sample: Sample) -> None:
         """Take in a sample; costs an append. Drops the oldest when a disk hangs for long."""
-        waiting = len(self._pending)
-        if waiting >= self._crowded:
-            if self.failed is None:
-                self._begin_flush()
-            if waiting == self._settings.pending_max:
-                self._unroomed += 1  # told with the next flush
+        if len(self._pending) >= self._crowded:
+            self._make_room()
         self._pending.append(sample)
 
     def flush(self) -> None:
@@ -132,34 +130,47 @@ class Telemetry:
         if self._unroomed:
             records, self._unroomed = self._unroomed, 0
             self._tell_dropped(records)
-        self._begin_flush()
+        if not self._flushing:
+            self._hand_over()
 
-    def _begin_flush(self) -> None:
-        if self._flushing is None or self._flushing.done():
-            self._flushing = self._loop.create_task(self._flush(), name="telemetry flush")
+    def _make_room(self) -> None:
+        """Write a burst at once: many charge points may fill the memory in one turn of the loop."""
+        if self.failed is None and self._in_flight + self._crowded <= self._settings.pending_max:
+            self._hand_over()
+        elif self._in_flight + len(self._pending) >= self._settings.pending_max:
+            self._pending.popleft()
+            self._unroomed += 1  # told with the next flush
 
-    async def flushed(self) -> None:
-        """Flush, and return when that has been written (or has failed)."""
-        while self._flushing is not None and not self._flushing.done():
-            await asyncio.shield(self._flushing)
-        self.flush()
-        assert self._flushing is not None
-        await asyncio.shield(self._flushing)
-
-    async def _flush(self) -> None:
-        await self._write()
-        while self.failed is None and len(self._pending) >= self._crowded:
-            await self._write()
-
-    async def _write(self) -> None:
+    def _hand_over(self) -> None:
+        """Give what gathered to the worker thread, which begins while this turn still runs."""
         job = self._make_job()
         if job is None:
             return
+        self._in_flight += len(job.samples)
+        written = self._loop.run_in_executor(self._worker, self._run, job)
+        task = self._loop.create_task(self._settle(job, written), name="telemetry flush")
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def flushed(self) -> None:
+        """Flush, and return when that has been written (or has failed)."""
+        await self.settled()
+        self.flush()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when what was handed over has been written, or has failed."""
+        while self._flushing:
+            await asyncio.wait(tuple(self._flushing))
+
+    async def _settle(self, job: _Job, written: asyncio.Future[None]) -> None:
         try:
-            await self._loop.run_in_executor(self._worker, self._run, job)
+            await written
         except (sqlite3.Error, OSError) as error:
             self._keep(job, f"{type(error).__name__}: {error}")
             return
+        finally:
+            self._in_flight -= len(job.samples)
         self.failed = None
         self._open_count = job.open_count
         self.rejected += job.rejected
@@ -263,12 +274,7 @@ class Telemetry:
     def records(self) -> int:
         """Samples that HQ has not confirmed."""
         in_batches = sum(sealed.count for sealed in self._sealed.values())
-        return in_batches + self._open_count + len(self._pending)
-
-    @property
-    def waiting(self) -> int:
-        """Samples that no flush has taken yet."""
-        return len(self._pending)
+        return in_batches + self._open_count + self._in_flight + len(self._pending)
 
     @property
     def size_bytes(self) -> int:
