@@ -17,6 +17,8 @@ from ops.sim.sensors.installation import SensorEvent
 from ops.sim.sensors.site import SensorSite
 from shared.contracts.protection import Quantity
 
+_DOORS = (Quantity.DOOR_OPEN, Quantity.TRANSFORMER_DOOR_OPEN)
+
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="do"):
     """Root of all actions."""
@@ -150,7 +152,7 @@ class Door(AtDevice, frozen=True, tag="door", kw_only=True):
     async def run(self, site: SensorSite) -> Any:
         """Move it."""
         device = self.found(site)
-        if not device.points_of(Quantity.DOOR_OPEN):
+        if not any(map(device.points_of, _DOORS)):
             raise ActionError(f"{self.device} watches no door")
         device.door_open = self.is_open
         device.refresh()

@@ -191,7 +191,7 @@ class SimulatedDevice:
                 return zone.temperature_c >= HEAT_C
             case Quantity.WATER:
                 return zone.water_mm >= WATER_MM
-            case Quantity.DOOR_OPEN:
+            case Quantity.DOOR_OPEN | Quantity.TRANSFORMER_DOOR_OPEN:
                 return self.door_open
             case Quantity.DETECTOR_FAULT:
                 return self.faults.get("detector_fault", point.name) is not None
