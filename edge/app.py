@@ -17,28 +17,26 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any
-
-from msgspec import to_builtins
 
 from edge.bus import EventBus
 from edge.devices.chargers import timing as charger_timing
-from edge.devices.chargers.complaints import Complaints
-from edge.devices.chargers.gateway import ChargerGateway, GatewayStats
+from edge.devices.chargers.gateway import ChargerGateway
 from edge.devices.chargers.protocol import Connection
 from edge.devices.chargers.registry import PROTOCOLS
 from edge.devices.chargers.reports import AnyReport, Moment, RecordReceived
 from edge.frame_log import FrameLog
+from edge.health import Health, read_machine
 from edge.journal import Journal
 from edge.local_api import LocalApi
 from edge.local_requests import handlers
 from edge.safety.ladder import Rungs
 from edge.settings import HqSection, Settings
-from edge.station import recovery
+from edge.station import pins, recovery
 from edge.station import timing as station_timing
 from edge.station.access import Caps
 from edge.station.core import Station
 from edge.station.tariffs import load_file
+from edge.station.view_feed import ViewFeed
 from edge.telemetry import Telemetry, TelemetrySettings
 from edge.uplink.link import Link, LinkSettings
 from edge.uplink.mqtt import Broker
@@ -57,6 +55,7 @@ PROTOCOL = "ykc"
 _FEN_PER_YUAN = 100
 _LADDER_TICK_S = 0.1
 _SECOND_S = 1.0
+_MACHINE_S = 5.0
 _FRAMES_BEFORE = timedelta(seconds=60)
 """What was said before energy flowed: the request, the start, the vehicle's limits."""
 _FRAMES_AGE_MAX = timedelta(days=3)
@@ -119,7 +118,6 @@ class Agent:
             connections_max=settings.gateway.connections_max,
         )
         self.station.connect(self.gateway, self.bus)
-        self.complaints = Complaints(self.bus)
         if settings.hq is not None:
             self.link = self._make_link(settings.hq, clock, fast=fast)
             self.station.watch_lease = self.link.watch
@@ -133,7 +131,23 @@ class Agent:
         self._syncing: asyncio.Task[None] | None = None
         self.journal.on_trouble(self.station.stores.on_journal_trouble)
         self.telemetry.on_dropped(self.station.stores.on_telemetry_dropped)
-        self.local_api = LocalApi(data_dir / "agent.sock", handlers(self.station, self._health))
+        self.health = Health(
+            version=version("voltwarden"),
+            station=self.station,
+            journal=self.journal,
+            telemetry=self.telemetry,
+            frame_log=self.frame_log,
+            gateway=self.gateway,
+            bus=self.bus,
+            link=lambda: self.link,
+        )
+        self.station.screen.sources.system = self.health.system
+        self.station.pins.use_file(data_dir / pins.FILE)
+        self.local_api = LocalApi(
+            data_dir / "agent.sock",
+            handlers(self.station, self.health.state),
+            ViewFeed(self.station.screen),
+        )
 
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
         return Link(
@@ -168,6 +182,7 @@ class Agent:
                     tasks.create_task(self._climb(), name="stop ladder"),
                     tasks.create_task(self._every_second(), name="tick"),
                     tasks.create_task(self._keep_frames(), name="frame log"),
+                    tasks.create_task(self._look_at_machine(), name="machine"),
                     tasks.create_task(self._every_hour(), name="hourly"),
                     tasks.create_task(self._find_frames(), name="frames of transactions"),
                 ]
@@ -224,6 +239,14 @@ class Agent:
                 self.station.tick()
             with _survived("telemetry"):
                 self.telemetry.flush()
+
+    async def _look_at_machine(self) -> None:
+        """Apart from the rest as well: asking a sick disk may take long."""
+        while True:
+            with _survived("machine"):
+                folder = self.settings.station.data_dir
+                self.health.machine = await asyncio.to_thread(read_machine, folder)
+            await asyncio.sleep(_MACHINE_S)
 
     async def _keep_frames(self) -> None:
         """Apart from the rest: a slow disk delays nothing but this."""
@@ -294,35 +317,6 @@ class Agent:
 
     def _fetch_frames(self, file: str, first_line: int, last_line: int) -> bytes:
         return self.frame_log.read_lines(file, first_line, last_line)
-
-    def _health(self) -> dict[str, Any]:
-        link = self.link.state if self.link is not None else None
-        return {
-            "hq": {
-                "configured": link is not None,
-                "connected": bool(link and link.connected),
-                "last_error": link.last_error if link else "",
-                "backlog_records": self.telemetry.records,
-                "unacknowledged": dict(self.journal.unacknowledged),
-            },
-            "charge_points": list(self.gateway.connected()),
-            "journal_failed": self.journal.failed,
-            "handler_failures": self.bus.failures(),
-            "counters": self._counters(),
-        }
-
-    def _counters(self) -> dict[str, dict[str, int]]:
-        """Return everything that was counted since the start, by who counted it."""
-        link = self.link.state if self.link is not None else None
-        names = ("connections", "sent", "resent", "malformed", "retained_ignored", "foreign_acks")
-        return {
-            "link": {name: getattr(link, name) for name in names} if link else {},
-            "complaints": dict(self.complaints.by_code),
-            "gateway": {name: getattr(self.gateway.stats, name) for name in GatewayStats.__slots__},
-            "frame_log": to_builtins(self.frame_log.stats),
-            "journal": {"refused": self.journal.refused, "parked": self.journal.parked},
-            "telemetry": {"rejected": self.telemetry.rejected, "dropped": self.telemetry.dropped},
-        }
 
 
 async def serve(settings: Settings, on_listening: Callable[[str, int], None]) -> None:

@@ -1,7 +1,11 @@
 """The agent's local socket: one line of JSON asks, one line answers. Root and the group only.
 
-`{"do": "state"}` → the station as it is; `waiting` → numbers that want to be adopted; `adopt`,
-`reset` → do it. Every answer has `ok`; a refusal has `error` in words.
+`{"do": "state"}` → the station as it is; `waiting` → numbers that want to be adopted; and so on:
+`edge/README.md` lists them. Every answer has `ok`; a refusal has `error` in words.
+
+`{"do": "watch"}` turns the connection into a stream: one `StationView` a line, the first at once,
+then at most four a second when something changed and at least one a second: the agent's beat.
+Who reads too slowly is dropped; nobody who watches can hold the agent up.
 """
 
 from __future__ import annotations
@@ -9,15 +13,25 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
+
+from edge.view import StationView
 
 logger = logging.getLogger(__name__)
 
 LINE_MAX = 64 * 1024
 ANSWER_MAX = 64 * 1024 * 1024
+WATCHERS_MAX = 32
+BEHIND_MAX = 4 * 1024 * 1024
+"""Bytes that may wait for one watcher before it is dropped."""
+BEAT_S = 1.0
+STEP_S = 0.25
 _MODE = 0o660
+_WATCH = "watch"
 
 Answer = dict[str, Any]
 Handler = Callable[[Answer], Answer | Awaitable[Answer]]
@@ -27,13 +41,34 @@ class LocalApiError(Exception):
     """A request that is refused; the text is shown to whoever asked."""
 
 
-class LocalApi:
-    """Serves the socket; `handlers` name what may be asked."""
+class Views(Protocol):
+    """Where the lines of the stream come from."""
 
-    def __init__(self, path: Path, handlers: dict[str, Handler]) -> None:
+    def line(self, *, only_changed: bool) -> bytes | None:
+        """Return the station now as a line; None when `only_changed` and nothing has."""
+        ...
+
+
+class LocalApi:
+    """Serves the socket; `handlers` name what may be asked, `views` what is streamed."""
+
+    def __init__(
+        self, path: Path, handlers: dict[str, Handler], views: Views | None = None
+    ) -> None:
         self._path = path
         self._handlers = handlers
+        self._views = views
         self._server: asyncio.Server | None = None
+        self._callers: set[asyncio.StreamWriter] = set()
+        self._watchers: set[asyncio.StreamWriter] = set()
+        self._feeding: asyncio.Task[None] | None = None
+        self.dropped = 0
+        """Watchers that read too slowly."""
+
+    @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return len(self._watchers)
 
     async def start(self) -> None:
         """Listen; a socket file that a crash left behind is replaced."""
@@ -42,28 +77,42 @@ class LocalApi:
         self._path.chmod(_MODE)
 
     async def close(self) -> None:
-        """Stop listening and remove the socket."""
+        """Stop listening, let everybody go and remove the socket."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+        if self._feeding is not None:
+            self._feeding.cancel()
+        for caller in list(self._callers):
+            caller.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._callers.add(writer)
         try:
             while line := await reader.readline():
-                answer = await self._answer(line)
+                if self._views is not None and _is_watch(line):
+                    if len(self._watchers) < WATCHERS_MAX:
+                        await self._watch(self._views, reader, writer)
+                        return
+                    answer: Answer = {"ok": False, "error": f"{WATCHERS_MAX} watch already"}
+                else:
+                    answer = await self._answer(line)
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
             # ValueError: a line beyond the limit. Either way only this caller is affected.
             logger.info("local caller dropped: %s", error)
         finally:
+            self._callers.discard(writer)
             writer.close()
+
+    # Asking
 
     async def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
             handler = self._handlers[request["do"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "error": f"unknown request, use one of {sorted(self._handlers)}"}
         try:
             answer = handler(request)
@@ -76,6 +125,64 @@ class LocalApi:
             logger.exception("local request failed")
             return {"ok": False, "error": "the agent could not do this; see its log"}
         return {"ok": True, **answer}
+
+    # Watching
+
+    async def _watch(
+        self, views: Views, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Feed this connection until it ends; what it sends meanwhile is read over."""
+        if line := _line_of(views, only_changed=False):
+            writer.write(line)
+        self._watchers.add(writer)
+        if self._feeding is None:
+            self._feeding = asyncio.create_task(self._feed(views), name="views")
+        try:
+            while await reader.read(LINE_MAX):
+                pass
+        finally:
+            self._watchers.discard(writer)
+
+    async def _feed(self, views: Views) -> None:
+        """Send views while somebody watches."""
+        loop = asyncio.get_running_loop()
+        sent_s = loop.time()
+        try:
+            while self._watchers:
+                await asyncio.sleep(STEP_S)
+                is_due = loop.time() - sent_s >= BEAT_S - STEP_S / 2
+                if line := _line_of(views, only_changed=not is_due):
+                    sent_s = loop.time()
+                    self._send(line)
+        finally:
+            self._feeding = None
+
+    def _send(self, line: bytes) -> None:
+        for writer in list(self._watchers):
+            if writer.transport.get_write_buffer_size() > BEHIND_MAX:
+                self._watchers.discard(writer)
+                self.dropped += 1
+                logger.warning("watcher dropped, it reads too slowly")
+                writer.transport.abort()
+            else:
+                writer.write(line)
+
+
+def _is_watch(line: bytes) -> bool:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(request, dict) and request.get("do") == _WATCH
+
+
+def _line_of(views: Views, *, only_changed: bool) -> bytes | None:
+    try:
+        return views.line(only_changed=only_changed)
+    except Exception:
+        # A view that cannot be built leaves screens stale, and stops nothing else.
+        logger.exception("view not built")
+        return None
 
 
 async def ask(path: Path, request: Answer, timeout_s: float = 10.0) -> Answer:
@@ -97,3 +204,27 @@ async def ask(path: Path, request: Answer, timeout_s: float = 10.0) -> Answer:
         raise ConnectionError("the agent went away")
     answer: Answer = json.loads(line)
     return answer
+
+
+async def watch(path: Path) -> AsyncIterator[StationView]:
+    """Yield what the agent shows, for as long as it does; close it with `aclose`.
+
+    Silence for longer than a few beats means that the agent hangs: the caller's own time-out
+    finds that.
+
+    Raises:
+        OSError: No agent listens there, or it went away.
+        ValueError: What comes is no view; the agent is of another version.
+    """
+    decoder = msgspec.json.Decoder(StationView)
+    reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_MAX)
+    try:
+        writer.write(json.dumps({"do": _WATCH}).encode() + b"\n")
+        while line := await reader.readline():
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                raise ValueError(f"no view of the station: {error}") from error
+        raise ConnectionError("the agent went away")
+    finally:
+        writer.close()

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import to_builtins
 
 from edge.devices.chargers.ykc.dialect import DIALECTS
+from edge.local_actions import SiteActions
 from edge.local_api import Answer, Handler, LocalApiError
-from edge.safety.latches import STATION
 from edge.station.core import Station
 from edge.station.effects import Effects
 from edge.station.export import export_lines
 from shared.clock import from_ms
 from shared.contracts.commands import ChargePointConfig
 from shared.contracts.events import ChargePointAdopted
-
-logger = logging.getLogger(__name__)
 
 _NUMBER_DIGITS = 14
 _CONNECTORS_MAX = 99
@@ -34,7 +31,7 @@ def handlers(station: Station, health: Callable[[], Answer]) -> dict[str, Handle
         },
         "export": lambda _request: {"lines": list(export_lines(station.book.closed.all()))},
         "adopt": lambda request: _adopt(station, request),
-        "reset": lambda request: _reset(station, request),
+        **SiteActions(station).handlers(),
     }
 
 
@@ -92,25 +89,3 @@ def _adopt(station: Station, request: dict[str, Any]) -> Answer:
     )
     station.perform(effects)
     return {"adopted": number, "connectors": connectors, "dialect": config.dialect}
-
-
-def _reset(station: Station, request: dict[str, Any]) -> Answer:
-    """Lift the latches of a place, on site, unless their cause is still there."""
-    reason = str(request.get("reason", "")).strip()
-    if not reason:
-        raise LocalApiError("reason: say why it is safe")
-    number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
-    place = (number, connector_no) if number else STATION
-    latches = station.latches.at(place)
-    if not latches:
-        raise LocalApiError("nothing is blocked there")
-    now = station.now()
-    if any(latch.until_unplugged for latch in latches) and station.safety.is_dangerous(place, now):
-        raise LocalApiError("the vehicle still reports what tripped; unplug it, or wait a minute")
-    effects = Effects()
-    for latch in latches:
-        effects.add(station.guard.release(latch, now, reason))
-        station.safety.rearm(place)
-        logger.warning("latch released place=%s cause=%s reason=%s", place, latch.cause, reason)
-    station.perform(effects)
-    return {"released": ", ".join(latch.cause for latch in latches)}

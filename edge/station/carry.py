@@ -11,6 +11,7 @@ from edge.devices.chargers import wishes as w
 from edge.devices.chargers.reports import StartAnswered, WishSettled
 from edge.safety.latches import STATION, Latch, Place
 from edge.station import alarms
+from edge.station.carry_site import SITE_COMMANDS, carry_site
 from edge.station.effects import Effects
 from edge.station.evidence import NOT_PLUGGED
 from edge.station.open_transaction import OpenTransaction, Stage
@@ -53,6 +54,8 @@ class Carrier:
                 return self._done(command_id, effects)
             case c.PublishTariff() | c.PublishAccessList() | c.PublishRegistry():
                 return self._publish(command_id, command)
+            case _ if isinstance(command, SITE_COMMANDS):
+                return self._done(command_id, carry_site(self._station, command))
             case c.UpdateBalance():
                 return self._update_balance(command_id, command)
             case c.FetchFrames():

@@ -26,17 +26,32 @@ from edge.journal import Journal
 from edge.journal.journal import PENDING_MAX
 from edge.safety.engine import SafetyEngine
 from edge.safety.ladder import ORDINARY, Rungs
-from edge.station import access, alarms, closed, desk, numbers, registry, tariffs, transactions
+from edge.station import (
+    access,
+    alarms,
+    closed,
+    desk,
+    instructions,
+    numbers,
+    pins,
+    protection,
+    registry,
+    tariffs,
+    transactions,
+)
 from edge.station.access import AccessList, Caps
-from edge.station.alarms import AlarmBook
+from edge.station.alarms import AlarmBook, OpenAlarm
 from edge.station.carry import Carrier
 from edge.station.clocks import ClockKeeper
 from edge.station.desk import CommandDesk
 from edge.station.effects import Confirm, Effects
 from edge.station.guard import Guard, load_latches
 from edge.station.hearing import Hearing
+from edge.station.instructions import InstructionBook
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
+from edge.station.pins import PinBook
+from edge.station.protection import ProtectionShelf
 from edge.station.registry import Registry
 from edge.station.report import state_report
 from edge.station.starts import Starts
@@ -44,11 +59,13 @@ from edge.station.stores import StoreWatch
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
 from edge.station.transactions import TransactionBook
+from edge.station.view_builder import ViewBuilder
 from shared.clock import Clock, from_ms
 from shared.contracts import events as e
 from shared.contracts.commands import ChargePointConfig, PublishRegistry
 from shared.contracts.envelope import CommandEnvelope
 from shared.contracts.live import LiveUpdate
+from shared.contracts.protection import Protection
 from shared.contracts.telemetry import Sample
 from shared.contracts.topics import Lane
 from shared.contracts.words import Outcome
@@ -110,6 +127,9 @@ class Station:
         self.registry = Registry(load(registry.KIND), local_charge_points)
         self.latches = load_latches(journal)
         self.alarms = AlarmBook(load(alarms.KIND))
+        self.protection = ProtectionShelf(load(protection.KIND))
+        self.pins = PinBook(load(pins.KIND), clock.monotonic_s)
+        self.instructions = InstructionBook(load(instructions.KIND))
         self.access = AccessList(load(access.KIND))
         self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
         self.book = self._make_book(now)
@@ -133,7 +153,14 @@ class Station:
         self.stores = StoreWatch(self, journal)
         self.clocks = ClockKeeper(timing.hq_clock_tolerance_ms, now)
         self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
+        self.screen = ViewBuilder(self)
         self.lost_since_s: dict[str, float] = {}
+        # Somebody on site wants quiet, or a drill; nobody there has seen a critical alarm.
+        self.on_silenced: Callable[[OpenAlarm], None] = lambda _alarm: None
+        self.on_escalated: Callable[[OpenAlarm], None] = lambda _alarm: None
+        # Called with the protection document that holds from now on.
+        self.on_protection: Callable[[Protection], None] = lambda _protection: None
+        self.start_drill: Callable[[str], None] = _no_sirens
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
         self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
@@ -197,6 +224,7 @@ class Station:
         bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
         bus.subscribe("safety", self.safety.on_logged_in, r.LoggedIn)
         Hearing(self, charge_points).subscribe(bus)
+        self.screen.subscribe(bus)
 
     def start(self) -> None:
         """Say that the station is up, and raise what the start itself found."""
@@ -335,6 +363,10 @@ class Station:
         for number, since_s in self.lost_since_s.items():
             if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
                 place = alarms.charge_point(number)
+        due, escalated = self.alarms.tick(now)
+        effects.add(due)
+        for alarm in escalated:
+            self.on_escalated(alarm)
                 effects.add(self.alarms.raise_alarm("charge_point_offline", place, now.wall_ms))
         effects.add(self._check_tariff(now))
         self.perform(effects)
@@ -391,3 +423,7 @@ class Station:
         effects.wishes.extend(self.clocks.due(list(self.registry.all()), now))
         self.perform(effects)
         self.push_tariff()
+
+
+def _no_sirens(_by: str) -> None:
+    raise ValueError("drill: no siren is configured here")

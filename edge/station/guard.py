@@ -28,8 +28,8 @@ class Guard:
 
     # Blocking
 
-    def release(self, latch: Latch, now: r.Moment, reason: str = "") -> Effects:
-        """Lift a latch and clear its alarm; `reason` is what a person said."""
+    def release(self, latch: Latch, now: r.Moment, reason: str = "", by: str = "") -> Effects:
+        """Lift a latch and clear its alarm; `reason` is what a person (`by`) said."""
         effects = Effects()
         change = self._station.latches.release(latch)
         if change is None:
@@ -37,7 +37,8 @@ class Guard:
         effects.changes.append(change)
         place = latch.place
         subject = alarms.connector(*place) if place[0] else alarms.STATION
-        effects.add(self._station.alarms.clear_alarm(latch.cause, subject, now.wall_ms, reason))
+        clear = self._station.alarms.clear_alarm
+        effects.add(clear(latch.cause, subject, now.wall_ms, reason, by))
         effects.add(self._show_latches(now))
         return effects
 

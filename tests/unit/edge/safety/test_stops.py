@@ -9,12 +9,18 @@ import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.local_actions import SiteActions
 from edge.local_api import LocalApiError
-from edge.local_requests import handlers
 from edge.safety.rules.battery_reports_danger import condition
+from edge.station.pins import hash_pin
+from shared.contracts import commands as c
 from shared.contracts import events as e
+from shared.contracts.protection import Pin
 from shared.contracts.words import ConnectorStatus
 from tests.fakes.station_site import CP, Site
+
+PIN = "274913"
+PINS = (Pin(name="Wang", role="staff", hash=hash_pin(PIN)),)
 
 
 @pytest.fixture
@@ -245,18 +251,20 @@ async def test_two_causes_block_until_both_are_gone(site: Site) -> None:
 
 async def test_a_latch_is_not_lifted_while_its_cause_is_there_and_trips_again(site: Site) -> None:
     number = await site.run()
-    ask = handlers(site.station, dict)["reset"]
-    request = {"number": CP, "connector": 1, "reason": "looked at it"}
+    ask = SiteActions(site.station).reset
+    await site.command(c.PublishPins(version=1, pins=PINS))
+    request = {"number": CP, "connector": 1, "reason": "looked at it", "pin": PIN}
     bms(site, 56)
     with pytest.raises(LocalApiError, match="still reports"):
-        ask(request)
+        await ask(request)
     bms(site, 50)
-    assert ask(request) == {"released": "battery_over_temperature"}
+    assert await ask(request) == {"released": "battery_over_temperature", "by": "Wang"}
     await site.settle()
-    assert [alarm.reason for alarm in site.told(e.AlarmCleared)] == ["looked at it"]
+    cleared = [(alarm.reason, alarm.by) for alarm in site.told(e.AlarmCleared)]
+    assert cleared == [("looked at it", "Wang")]
     bms(site, 56)
     await site.settle()
     assert len({trip.trip_id for trip in site.told(e.SafetyTripped)}) == 2
     site.clock.advance(61)
     site.charging(number, 2100, current_da=0)
-    assert ask(request) == {"released": "battery_over_temperature"}
+    assert await ask(request) == {"released": "battery_over_temperature", "by": "Wang"}

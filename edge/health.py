@@ -1,0 +1,134 @@
+"""How the agent itself does: link, disk, memory, and everything that was counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, to_builtins
+
+from edge.bus import EventBus
+from edge.devices.chargers.complaints import Complaints
+from edge.devices.chargers.gateway import ChargerGateway, GatewayStats
+from edge.devices.chargers.reports import AnyReport
+from edge.frame_log import FrameLog
+from edge.journal import Journal
+from edge.station.core import Station
+from edge.telemetry import Telemetry
+from edge.uplink.link import Link
+from edge.view import SystemView
+
+_LINK_COUNTERS = (
+    "connections",
+    "sent",
+    "resent",
+    "malformed",
+    "retained_ignored",
+    "foreign_acks",
+)
+_STATM = Path("/proc/self/statm")
+
+
+class Machine(Struct, frozen=True):
+    """What is left of the disk under the data folder, and the memory that the agent takes."""
+
+    disk_free_bytes: int | None = None
+    rss_bytes: int | None = None
+
+
+def read_machine(data_dir: Path) -> Machine:
+    """Look at the disk and at this process. Blocks: a sick disk may answer late."""
+    disk_free, rss = None, None
+    try:
+        stat = os.statvfs(data_dir)
+        disk_free = stat.f_bavail * stat.f_frsize
+        rss = int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        # Not every system has both; then it is shown as not known.
+        return Machine(disk_free, rss)
+    return Machine(disk_free, rss)
+
+
+class Health:
+    """Gathers it. Everything is read at the moment of asking, but `machine`, which is put in."""
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        station: Station,
+        journal: Journal,
+        telemetry: Telemetry,
+        frame_log: FrameLog,
+        gateway: ChargerGateway,
+        bus: EventBus[AnyReport],
+        link: Callable[[], Link | None],
+    ) -> None:
+        self._version = version
+        self._station = station
+        self._journal = journal
+        self._telemetry = telemetry
+        self._frame_log = frame_log
+        self._gateway = gateway
+        self._bus = bus
+        self._link = link
+        self._complaints = Complaints(bus)
+        self._started_ms = station.now().wall_ms
+        self.machine = Machine()
+
+    def state(self) -> dict[str, Any]:
+        """Return link, disk and gateway, for `vw edge state`."""
+        link = self._link()
+        state = link.state if link is not None else None
+        return {
+            "hq": {
+                "configured": state is not None,
+                "connected": bool(state and state.connected),
+                "last_error": state.last_error if state else "",
+                "backlog_records": self._telemetry.records,
+                "unacknowledged": dict(self._journal.unacknowledged),
+            },
+            "charge_points": list(self._gateway.connected()),
+            "journal_failed": self._journal.failed,
+            "handler_failures": self._bus.failures(),
+            "counters": self._counters(),
+        }
+
+    def system(self) -> SystemView:
+        """Return the same for the screen, in short."""
+        link, station, held = self._link(), self._station, self._station.protection.held
+        state = link.state if link is not None else None
+        return SystemView(
+            version=self._version,
+            started_ms=self._started_ms,
+            hq_configured=state is not None,
+            hq_connected=bool(state and state.connected),
+            hq_last_error=state.last_error if state else "",
+            unacknowledged=sum(self._journal.unacknowledged.values()),
+            backlog_records=self._telemetry.records,
+            journal_failed=self._journal.failed or "",
+            disk_free_bytes=self.machine.disk_free_bytes,
+            clock_offset_ms=state.hq_offset_ms if state else None,
+            protection=held.source,
+            protection_sha256=held.sha256,
+            last_drill_ms=station.screen.sources.last_drill_ms(),
+            pins_set=bool(station.pins.people()),
+            rss_bytes=self.machine.rss_bytes,
+            handler_failures=sum(self._bus.failures().values()),
+        )
+
+    def _counters(self) -> dict[str, dict[str, int]]:
+        """Return everything that was counted since the start, by who counted it."""
+        link = self._link()
+        state = link.state if link is not None else None
+        stats, telemetry, journal = self._gateway.stats, self._telemetry, self._journal
+        return {
+            "link": {name: getattr(state, name) for name in _LINK_COUNTERS} if state else {},
+            "complaints": dict(self._complaints.by_code),
+            "gateway": {name: getattr(stats, name) for name in GatewayStats.__slots__},
+            "frame_log": to_builtins(self._frame_log.stats),
+            "journal": {"refused": journal.refused, "parked": journal.parked},
+            "telemetry": {"rejected": telemetry.rejected, "dropped": telemetry.dropped},
+        }

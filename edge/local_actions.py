@@ -1,0 +1,211 @@
+"""What people on site may do over the local socket: at the screen, or by `vw edge`.
+
+Seeing and saying that one has seen need no PIN; whatever changes what the station does, does.
+Who did it goes into the fact: the name of the PIN.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from msgspec import to_builtins
+
+from edge.local_api import Answer, Handler, LocalApiError
+from edge.safety.ladder import ORDINARY
+from edge.safety.latches import STATION, Latch, Place
+from edge.station.alarms import AlarmError
+from edge.station.core import Station
+from edge.station.effects import Effects
+from edge.station.pins import ROLES, PinError
+from shared.clock import from_ms
+from shared.contracts.events import TransactionStoppedOnSite
+
+logger = logging.getLogger(__name__)
+
+_BY_MAX = 40
+_ON_SITE = "on site"
+_MINUTE_MS = 60_000
+
+Request = dict[str, Any]
+
+
+class SiteActions:
+    """Carries requests of people on site out; each method answers one kind of request."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the requests by name."""
+        return {
+            "acknowledge": self.acknowledge,
+            "silence": self.silence,
+            "shelve": self.shelve,
+            "instruction": self.instruction,
+            "trend": self.trend,
+            "stop": self.stop,
+            "reset": self.reset,
+            "drill": self.drill,
+            "pins": self.pins,
+        }
+
+    # Without a PIN
+
+    def acknowledge(self, request: Request) -> Answer:
+        """Somebody saw an alarm."""
+        station = self._station
+        try:
+            effects = station.alarms.acknowledge(
+                _id(request, "alarm_id"), _by(request), station.now().wall_ms
+            )
+        except AlarmError as error:
+            raise LocalApiError(str(error)) from error
+        station.perform(effects)
+        return {}
+
+    def instruction(self, request: Request) -> Answer:
+        """Somebody read what HQ asks for."""
+        station = self._station
+        instruction_id = _id(request, "instruction_id")
+        now_ms = station.now().wall_ms
+        station.perform(station.instructions.acknowledge(instruction_id, _by(request), now_ms))
+        return {}
+
+    def trend(self, request: Request) -> Answer:
+        """What a point did in the last hours."""
+        station = self._station
+        steps = station.screen.points.trend(
+            str(request.get("device", "")),
+            str(request.get("point", "")),
+            float(request.get("hours") or 24),
+            station.now().wall_ms,
+        )
+        return {"steps": to_builtins(steps)}
+
+    def pins(self, _request: Request) -> Answer:
+        """Whose PINs there are, after reading the station's own list again."""
+        self._station.pins.refresh()
+        people = self._station.pins.people()
+        return {"people": [{"name": person.name, "role": person.role} for person in people]}
+
+    # With one
+
+    async def silence(self, request: Request) -> Answer:
+        """Switch the sound of an alarm off."""
+        by = await self._who(request)
+        station, alarm_id = self._station, _id(request, "alarm_id")
+        try:
+            alarm = station.alarms.get(alarm_id)
+            effects = station.alarms.silence(alarm_id, by, station.now().wall_ms)
+        except AlarmError as error:
+            raise LocalApiError(str(error)) from error
+        station.on_silenced(alarm)
+        station.perform(effects)
+        return {"by": by}
+
+    async def shelve(self, request: Request) -> Answer:
+        """Put an alarm aside for some minutes; 0 takes it back."""
+        by = await self._who(request)
+        station, now = self._station, self._station.now()
+        minutes = float(request.get("minutes") or 0)
+        until_ms = now.wall_ms + int(minutes * _MINUTE_MS) if minutes else None
+        reason = str(request.get("reason", "")).strip()
+        try:
+            effects = station.alarms.shelve(_id(request, "alarm_id"), until_ms, reason, by, now)
+        except AlarmError as error:
+            raise LocalApiError(str(error)) from error
+        station.perform(effects)
+        return {"by": by}
+
+    async def stop(self, request: Request) -> Answer:
+        """Stop the charge at a connector."""
+        connector = _connector(request)
+        by = await self._who(request)
+        station, now = self._station, self._station.now()
+        if not station.live.knows(connector):
+            raise LocalApiError("connector: there is no such connector here")
+        effects = Effects()
+        running = station.book.on_connector(connector)
+        if running is None:
+            # What flows without a transaction is stopped as well; what does not flow is no harm.
+            station.safety.stop(connector, ORDINARY, now)
+        else:
+            effects.add(station.book.stop(running))
+            effects.events.append(
+                TransactionStoppedOnSite(occurred_at=from_ms(now.wall_ms), by=by, **running.names())
+            )
+        logger.warning("stopped on site connector=%s-%s by=%s", *connector, by)
+        station.perform(effects)
+        return {"by": by}
+
+    async def reset(self, request: Request) -> Answer:
+        """Lift the latches of a place, unless their cause is still there."""
+        reason = str(request.get("reason", "")).strip()
+        if not reason:
+            raise LocalApiError("reason: say why it is safe")
+        number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
+        place = (number, connector_no) if number else STATION
+        latches = self._resettable(place)
+        by = await self._who(request, self._role_for(latches))
+        # While the PIN was looked at, things may have changed.
+        latches = self._resettable(place)
+        effects, now = Effects(), self._station.now()
+        for latch in latches:
+            effects.add(self._station.guard.release(latch, now, reason, by))
+            self._station.safety.rearm(place)
+            logger.warning(
+                "latch released place=%s cause=%s by=%s reason=%s", place, latch.cause, by, reason
+            )
+        self._station.perform(effects)
+        return {"released": ", ".join(latch.cause for latch in latches), "by": by}
+
+    def _role_for(self, latches: list[Latch]) -> str:
+        roles = {self._station.protection.role_for(latch.cause) for latch in latches}
+        return max(roles, key=ROLES.index)
+
+    def _resettable(self, place: Place) -> list[Latch]:
+        station = self._station
+        latches = station.latches.at(place)
+        if not latches:
+            raise LocalApiError("nothing is blocked there")
+        trips = any(latch.until_unplugged for latch in latches)
+        if trips and station.safety.is_dangerous(place, station.now()):
+            raise LocalApiError(
+                "the vehicle still reports what tripped; unplug it, or wait a minute"
+            )
+        return latches
+
+    async def drill(self, request: Request) -> Answer:
+        """Try sirens and their read-back; nothing is stopped."""
+        by = await self._who(request)
+        self._station.start_drill(by)
+        return {"by": by}
+
+    async def _who(self, request: Request, role: str = "staff") -> str:
+        try:
+            return await self._station.pins.check(str(request.get("pin") or ""), role)
+        except PinError as error:
+            raise LocalApiError(str(error)) from error
+
+
+def _id(request: Request, name: str) -> UUID:
+    try:
+        return UUID(str(request.get(name, "")))
+    except ValueError as error:
+        raise LocalApiError(f"{name}: not an id") from error
+
+
+def _by(request: Request) -> str:
+    by = str(request.get("by") or "").strip() or _ON_SITE
+    if len(by) > _BY_MAX or not by.isprintable():
+        raise LocalApiError(f"by: up to {_BY_MAX} printable letters")
+    return by
+
+
+def _connector(request: Request) -> tuple[str, int]:
+    number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
+    if not number or not connector_no:
+        raise LocalApiError("number, connector: which connector is meant")
+    return number, connector_no

@@ -1,0 +1,77 @@
+"""Commands of HQ about protection and people on site: documents, PINs, alarms, instructions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.station.alarms import AlarmError
+from edge.station.effects import Effects
+from shared.clock import from_ms, to_ms
+from shared.contracts import commands as c
+from shared.contracts.events import ProtectionActivated
+from shared.errors import CommandRejectedError
+
+if TYPE_CHECKING:
+    from edge.station.core import Station
+
+SITE_COMMANDS = (
+    c.PublishProtection,
+    c.PublishPins,
+    c.AcknowledgeAlarm,
+    c.ShelveAlarm,
+    c.Instruct,
+)
+
+
+def carry_site(station: Station, command: c.AnyCommand) -> Effects:
+    """Carry out one of `SITE_COMMANDS`; all of them are done at once.
+
+    Raises:
+        CommandRejectedError: With the path of the wrong field, or a word.
+    """
+    now = station.now()
+    try:
+        match command:
+            case c.PublishProtection():
+                return _publish_protection(station, command)
+            case c.PublishPins():
+                return _publish_pins(station, command)
+            case c.AcknowledgeAlarm():
+                return station.alarms.acknowledge(
+                    command.alarm_id, command.by, now.wall_ms, at_hq=True
+                )
+            case c.ShelveAlarm():
+                until_ms = None if command.until is None else to_ms(command.until)
+                return station.alarms.shelve(
+                    command.alarm_id, until_ms, command.reason, command.by, now
+                )
+            case c.Instruct():
+                return station.instructions.put(command, now.wall_ms)
+    except (AlarmError, ValueError) as error:
+        raise CommandRejectedError(str(error)) from error
+    raise CommandRejectedError("unknown_command")
+
+
+def _publish_protection(station: Station, command: c.PublishProtection) -> Effects:
+    effects = Effects()
+    before = station.protection.held
+    effects.changes.append(station.protection.put(command))
+    held = station.protection.held
+    if held != before:
+        station.on_protection(held.protection)
+        effects.events.append(
+            ProtectionActivated(
+                occurred_at=from_ms(station.now().wall_ms),
+                version=held.version,
+                sha256=held.sha256,
+            )
+        )
+    return effects
+
+
+def _publish_pins(station: Station, command: c.PublishPins) -> Effects:
+    if command.version < station.pins.version:
+        raise CommandRejectedError("older_version")
+    effects = Effects()
+    effects.changes.append(station.pins.put(command))
+    return effects

@@ -1,0 +1,219 @@
+"""The agent's local socket: what its screen is shown, and what people on site may do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from edge import local_api
+from edge.local_api import ask, watch
+from edge.station.pins import FILE, hash_pin, save_file
+from edge.view import StationView
+from ops.sim.car import Car
+from shared.contracts import commands as c
+from shared.contracts.protection import Pin
+from shared.contracts.words import ConnectorStatus
+from tests.component.edge.agent_support import (
+    CARD,
+    NUMBER,
+    Running,
+    charge_point,
+    running,
+    write_config,
+)
+
+PIN = "274913"
+PINS = (Pin(name="Wang", role="staff", hash=hash_pin(PIN)),)
+
+
+async def view_where(views, holds) -> StationView:
+    async with asyncio.timeout(10):
+        async for view in views:
+            if holds(view):
+                return view
+    raise AssertionError
+
+
+def raise_alarm(station: Running, code: str, subject: str = "station") -> str:
+    core = station.agent.station
+    core.perform(core.alarms.raise_alarm(code, subject, core.now().wall_ms))
+    return str(core.alarms.find(code, subject).alarm_id)
+
+
+async def test_a_screen_sees_the_station_at_once_and_then_every_change(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        await station.allow()
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            first = await anext(views)
+            assert [p.charge_point_no for p in first.charge_points] == [NUMBER]
+            assert [n.label for n in first.charge_points[0].connectors] == ["01-A", "01-B"]
+            assert first.starting_up
+            async with charge_point(station.port, tmp_path) as point:
+                await point.wait_for("ready")
+                point.plug_in(1, Car.seeded(1, soc=0.3))
+                point.swipe_card(1, CARD)
+
+                def charges(view: StationView) -> bool:
+                    connector = view.charge_points[0].connectors[0]
+                    return connector.status is ConnectorStatus.CHARGING and bool(connector.power_w)
+
+                view = await view_where(views, charges)
+                assert view.beat > first.beat
+                assert view.power_w == view.charge_points[0].connectors[0].power_w
+                assert not view.starting_up
+                assert view.charge_points[0].firmware
+
+
+async def test_an_agent_that_has_nothing_new_to_show_still_beats(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with (
+        running(config) as station,
+        aclosing(watch(station.data_dir / "agent.sock")) as views,
+    ):
+        await anext(views)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        beats = [(await anext(views)).beat for _ in range(3)]
+        assert beats == sorted(set(beats))
+        assert loop.time() - began_s < 4
+
+
+async def test_nothing_is_built_while_nobody_watches(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            seen = await anext(views)
+            feeding = station.agent.local_api._feeding
+        await asyncio.wait({feeding}, timeout=5)
+        assert feeding.done()
+        await asyncio.sleep(0.6)
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            assert (await anext(views)).beat <= seen.beat + 3
+
+
+async def test_who_reads_too_slowly_is_dropped_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_api, "BEHIND_MAX", 100)
+    monkeypatch.setattr(local_api, "STEP_S", 0.001)
+    monkeypatch.setattr(local_api, "BEAT_S", 0.001)
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        api = station.agent.local_api
+        reader, writer = await asyncio.open_unix_connection(station.data_dir / "agent.sock")
+        reader._transport.pause_reading()
+        writer.write(b'{"do": "watch"}\n')
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            async with asyncio.timeout(20):
+                while not api.dropped:
+                    await anext(views)
+            assert api.watchers == 1
+            await anext(views)
+        writer.close()
+
+
+async def test_an_alarm_is_acknowledged_without_a_pin_and_silenced_with_one(
+    tmp_path: Path,
+) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        await station.command(c.PublishPins(version=1, pins=PINS))
+        alarm_id = raise_alarm(station, "storage_failed")
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            assert (await station.ask(do="acknowledge", alarm_id=alarm_id, by="Li"))["ok"]
+            refused = await station.ask(do="silence", alarm_id=alarm_id, pin="000000")
+            assert refused == {"ok": False, "error": "pin: wrong, 4 tries left"}
+            quiet = await station.ask(do="silence", alarm_id=alarm_id, pin=PIN)
+            assert quiet == {"ok": True, "by": "Wang"}
+            view = await view_where(views, lambda v: any(a.silenced for a in v.alarms))
+    (alarm,) = [a for a in view.alarms if a.alarm_id == alarm_id]
+    assert alarm.acknowledged_by == "Li"
+    assert alarm.place_zh == "全站"
+
+
+async def test_what_changes_the_station_needs_a_pin(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        station.agent.station.latches.distrust()
+        alarm_id = raise_alarm(station, "clock_offset", f"charge_point:{NUMBER}")
+        requests = (
+            {"do": "silence", "alarm_id": alarm_id},
+            {"do": "shelve", "alarm_id": alarm_id, "minutes": 10, "reason": "x"},
+            {"do": "stop", "number": NUMBER, "connector": 1},
+            {"do": "reset", "reason": "x"},
+            {"do": "drill"},
+        )
+        for request in requests:
+            answer = await station.ask(**request, pin="123456")
+            assert "vw edge pin set" in answer["error"]
+        save_file(station.data_dir / FILE, PINS)
+        for request in requests:
+            assert (await station.ask(**request))["error"] == "pin: needed for this"
+        answers = [await station.ask(**request, pin=PIN) for request in requests]
+    assert [answer["ok"] for answer in answers] == [True, True, True, True, False]
+    assert answers[-1]["error"] == "drill: no siren is configured here"
+
+
+async def test_five_wrong_pins_lock_the_station_for_a_minute(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        save_file(station.data_dir / FILE, PINS)
+        alarm_id = raise_alarm(station, "storage_failed")
+        tries = [station.ask(do="silence", alarm_id=alarm_id, pin="999999") for _ in range(6)]
+        errors = sorted(answer["error"] for answer in await asyncio.gather(*tries))
+        assert sum("locked" in error for error in errors) == 2
+        right = await station.ask(do="silence", alarm_id=alarm_id, pin=PIN)
+        assert "locked" in right["error"]
+
+
+async def test_a_charge_is_stopped_on_site(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        save_file(station.data_dir / FILE, PINS)
+        await station.allow()
+        async with charge_point(station.port, tmp_path) as point:
+            await point.wait_for("ready")
+            point.plug_in(1, Car.seeded(1, soc=0.3))
+            point.swipe_card(1, CARD)
+            await point.wait_for("charging", connector_no=1)
+            answer = await station.ask(do="stop", number=NUMBER, connector=1, pin=PIN)
+            assert answer == {"ok": True, "by": "Wang"}
+            await point.wait_for("confirmed")
+
+
+async def test_an_instruction_stays_until_it_is_acknowledged(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    instruction = c.Instruct(instruction_id=uuid4(), text_zh="撤离", text_en="Leave", by="HQ")
+    async with running(config) as station:
+        await station.command(instruction)
+    async with (
+        running(config) as station,
+        aclosing(watch(station.data_dir / "agent.sock")) as views,
+    ):
+        (shown,) = (await anext(views)).instructions
+        assert shown.text_zh == "撤离"
+        request = {"do": "instruction", "instruction_id": shown.instruction_id, "by": "Li"}
+        assert (await station.ask(**request))["ok"]
+        assert (await station.ask(**request))["ok"]
+        await view_where(views, lambda view: not view.instructions)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b'{"do": []}', b"[" * 60_000, b'{"do": "acknowledge", "alarm_id": {}}', b'"\xff"'],
+)
+async def test_nonsense_is_answered(tmp_path: Path, line: bytes) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        path = station.data_dir / "agent.sock"
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(line + b"\n")
+        assert not json.loads(await reader.readline())["ok"]
+        writer.close()
+        assert (await ask(path, {"do": "state"}))["ok"]
