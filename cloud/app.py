@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from redis.asyncio import Redis
 from starlette.responses import HTMLResponse, Response
 
+from cloud.alarms.feed import AlarmFeed
 from cloud.core import metrics
 from cloud.core.connections import Connections, check_database, check_redis, open_connections
 from cloud.core.db import Sessions
@@ -65,6 +67,7 @@ class WebParts:
     token_lifetime: timedelta
     logins_per_minute: int
     public_broker: PublicBroker
+    alarm_feed: AlarmFeed
 
 
 def create_app(parts: WebParts) -> FastAPI:
@@ -109,6 +112,7 @@ def _fill_state(app: FastAPI, parts: WebParts) -> None:
     app.state.login_limit = LoginLimit(redis, per_minute=parts.logins_per_minute)
     app.state.public_broker = parts.public_broker
     app.state.viewers = 0
+    app.state.alarm_feed = parts.alarm_feed
 
 
 async def _observe(
@@ -179,6 +183,7 @@ async def open_app(settings: Settings) -> AsyncIterator[FastAPI]:
         )
         await check_database(connections.engine)
         await check_redis(connections.redis, settings.redis.url)
+        feed = AlarmFeed(connections.sessions, settings.database.raw_url)
         app = create_app(
             WebParts(
                 connections=connections,
@@ -187,9 +192,13 @@ async def open_app(settings: Settings) -> AsyncIterator[FastAPI]:
                 token_lifetime=timedelta(hours=settings.web.token_hours),
                 logins_per_minute=settings.web.logins_per_minute,
                 public_broker=public_broker(settings.broker),
+                alarm_feed=feed,
             )
         )
+        listening = asyncio.create_task(feed.run())
         yield app
+        listening.cancel()
+        await asyncio.wait({listening})
 
 
 async def _token_secret(settings: Settings, connections: Connections, clock: Clock) -> str:

@@ -342,6 +342,7 @@ async def _create_station(
 def _description() -> dict[str, Any]:
     from datetime import timedelta
 
+    from cloud.alarms.feed import AlarmFeed
     from cloud.app import WebParts, create_app
     from cloud.core.connections import Connections, open_redis
     from cloud.core.db import create_engine, create_sessions
@@ -351,13 +352,15 @@ def _description() -> dict[str, Any]:
     # Nothing is contacted: neither engine nor client connects before its first use.
     engine = create_engine("postgresql+asyncpg://nowhere/none")
     redis = open_redis("redis://127.0.0.1:1/0")
+    sessions = create_sessions(engine)
     parts = WebParts(
-        connections=Connections(engine, create_sessions(engine), redis, redis),
+        connections=Connections(engine, sessions, redis, redis),
         clock=SystemClock(),
         token_secret="x" * 32,
         token_lifetime=timedelta(hours=1),
         logins_per_minute=1,
         public_broker=PublicBroker("127.0.0.1", 1883, tls=False),
+        alarm_feed=AlarmFeed(sessions, ""),
     )
     return create_app(parts).openapi()
 

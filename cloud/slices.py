@@ -11,6 +11,7 @@ from cloud.access import handlers as access_handlers
 from cloud.access import routes as access_routes
 from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import routes as alarms_routes
+from cloud.alarms import stream as alarms_stream
 from cloud.console import pages as console_pages
 from cloud.identity import pages as identity_pages
 from cloud.identity import routes as identity_routes
@@ -31,6 +32,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     access_routes.router,
     orders_routes.router,
     live_routes.router,
+    # Before the alarms themselves: `stream` is no alarm's id.
+    alarms_stream.router,
     alarms_routes.router,
     identity_pages.router,
     orders_pages.router,

@@ -1,32 +1,173 @@
-"""Questions about alarms that pages ask."""
+"""Questions about alarms: lists by filter, groups of one cause, what is open now."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.alarms.models import Alarm
+from cloud.alarms.rules import RANK
 from shared.contracts.words import Severity
 
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+GROUPS_MAX = 500
+
+
+class View(StrEnum):
+    """Which alarms a list shows. `unseen`: open, acknowledged by nobody and not put aside."""
+
+    OPEN = "open"
+    UNSEEN = "unseen"
+    ACKNOWLEDGED = "acknowledged"
+    SHELVED = "shelved"
+    CLEARED = "cleared"
+    ALL = "all"
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; None and empty: not at all. Times are when it was raised."""
+
+    view: View = View.OPEN
+    severities: tuple[Severity, ...] = ()
+    station_id: UUID | None = None
+    code: str = ""
+    drill: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """All alarms of one code at one station. `severity` is the worst of them."""
+
+    station_id: UUID | None
+    code: str
+    severity: Severity
+    count: int
+    unseen: int
+    repeats: int
+    objects: Sequence[str]
+    first_raised_at: datetime
+    last_raised_at: datetime
+    drill: bool
+
+
+_rank = sa.case(RANK, value=col(Alarm.severity), else_=len(RANK))
+
+
+def matching(operator_id: UUID, wanted: Filter, now: datetime) -> SelectOfScalar[Alarm]:
+    """Return the statement of a list, without an order."""
+    return select(Alarm).where(*_conditions(operator_id, wanted, now))
+
+
+async def groups(
+    session: AsyncSession, operator_id: UUID, wanted: Filter, now: datetime
+) -> list[Group]:
+    """Return alarms by code and station: drills last, the worst first, then the newest."""
+    unseen = sa.and_(*_of_view(View.UNSEEN, now))
+    rows = await session.execute(
+        sa.select(
+            col(Alarm.station_id),
+            col(Alarm.code),
+            sa.func.min(_rank).label("rank"),
+            sa.func.count().label("count"),
+            sa.func.count().filter(unseen).label("unseen"),
+            sa.func.sum(col(Alarm.repeats)).label("repeats"),
+            sa.func.array_agg(sa.distinct(col(Alarm.object))).label("objects"),
+            sa.func.min(col(Alarm.raised_at)).label("first"),
+            sa.func.max(col(Alarm.raised_at)).label("last"),
+            sa.func.bool_and(col(Alarm.drill)).label("drill"),
+        )
+        .where(*_conditions(operator_id, wanted, now))
+        .group_by(col(Alarm.station_id), col(Alarm.code))
+        .order_by(sa.text("drill"), sa.text("rank"), sa.text("last DESC"))
+        .limit(GROUPS_MAX)
+    )
+    return [_group(row) for row in rows.mappings()]
 
 
 async def open_alarms(
-    session: AsyncSession, operator_id: UUID, *, limit: int
+    session: AsyncSession, operator_id: UUID, *, now: datetime, limit: int
 ) -> tuple[Sequence[Alarm], int]:
-    """Return an operator's open alarms, worst and then newest first, and how many there are."""
-    is_open = (Alarm.operator_id == operator_id, col(Alarm.cleared_at).is_(None))
-    rank = sa.case(_RANK, value=col(Alarm.severity), else_=len(_RANK))
+    """Return an operator's open alarms and how many there are.
+
+    Real ones before drills, not put aside before put aside, then worst and newest first.
+    """
+    is_open = _conditions(operator_id, Filter(), now)
+    shelved = sa.and_(*_of_view(View.SHELVED, now))
+    order = (col(Alarm.drill), sa.func.coalesce(shelved, sa.false()), _rank, col(Alarm.id).desc())
     rows = (
-        await session.scalars(
-            select(Alarm).where(*is_open).order_by(rank, col(Alarm.id).desc()).limit(limit)
-        )
+        await session.scalars(select(Alarm).where(*is_open).order_by(*order).limit(limit))
     ).all()
     if len(rows) < limit:
         return rows, len(rows)
     count = await session.scalar(select(sa.func.count()).select_from(Alarm).where(*is_open))
     return rows, count or 0
+
+
+async def counts_by_severity(
+    session: AsyncSession, operator_id: UUID, now: datetime
+) -> dict[Severity, int]:
+    """Return how many alarms are open, by severity; all four are there."""
+    rows = await session.execute(
+        select(Alarm.severity, sa.func.count())
+        .where(*_conditions(operator_id, Filter(), now))
+        .group_by(col(Alarm.severity))
+    )
+    found = {severity: int(count) for severity, count in rows}
+    return {severity: found.get(severity, 0) for severity in Severity}
+
+
+def _conditions(operator_id: UUID, wanted: Filter, now: datetime) -> list[Any]:
+    found: list[Any] = [col(Alarm.operator_id) == operator_id, *_of_view(wanted.view, now)]
+    if wanted.severities:
+        found.append(col(Alarm.severity).in_(wanted.severities))
+    if wanted.station_id is not None:
+        found.append(col(Alarm.station_id) == wanted.station_id)
+    if wanted.code:
+        found.append(col(Alarm.code) == wanted.code)
+    if wanted.drill is not None:
+        found.append(col(Alarm.drill).is_(wanted.drill))
+    if wanted.since is not None:
+        found.append(col(Alarm.raised_at) >= wanted.since)
+    if wanted.until is not None:
+        found.append(col(Alarm.raised_at) < wanted.until)
+    return found
+
+
+def _of_view(view: View, now: datetime) -> list[Any]:
+    is_open = col(Alarm.cleared_at).is_(None)
+    aside = col(Alarm.shelved_until) > now
+    not_aside = sa.or_(col(Alarm.shelved_until).is_(None), col(Alarm.shelved_until) <= now)
+    seen = col(Alarm.acknowledged_at)
+    conditions: dict[View, list[Any]] = {
+        View.OPEN: [is_open],
+        View.UNSEEN: [is_open, seen.is_(None), not_aside],
+        View.ACKNOWLEDGED: [is_open, seen.is_not(None)],
+        View.SHELVED: [is_open, aside],
+        View.CLEARED: [col(Alarm.cleared_at).is_not(None)],
+        View.ALL: [],
+    }
+    return conditions[view]
+
+
+def _group(row: sa.RowMapping) -> Group:
+    return Group(
+        station_id=row["station_id"],
+        code=row["code"],
+        severity=list(Severity)[row["rank"]],
+        count=row["count"],
+        unseen=row["unseen"],
+        repeats=int(row["repeats"]),
+        objects=sorted(row["objects"]),
+        first_raised_at=row["first"],
+        last_raised_at=row["last"],
+        drill=row["drill"],
+    )

@@ -1,14 +1,26 @@
-"""Alarm texts in the reader's language. Pure."""
+"""Alarm texts in the reader's language, and which alarm is worse. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Any
 
 from msgspec import Struct
 
 from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.words import Severity
+
+RANK = {severity: rank for rank, severity in enumerate(Severity)}
+"""0 is the worst."""
+OF_HQ = frozenset({"station_offline", "batch_parked", "broker_unreachable", "notices_failing"})
+"""Alarms that HQ itself finds: stations do not know them and are told nothing of them."""
+SHELVED_MAX_H = 8
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Return the worst of some severities. Raises ValueError for none."""
+    return min(severities, key=RANK.__getitem__)
 
 
 class Texts(Struct, frozen=True):

@@ -9,23 +9,18 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select, update
+from sqlmodel import col, select
 
-from cloud.alarms.models import Alarm, Clearing, Trip
-from cloud.core.errors import NotFoundError
+from cloud.alarms.history import add_moment
+from cloud.alarms.models import Alarm, Clearing, Source, Step
+from cloud.alarms.rules import OF_HQ, RANK
 from shared.clock import to_ms
 from shared.contracts.alarm_codes import CATALOGUE
-from shared.contracts.events import AlarmCleared, AlarmRaised, SafetyTripped
+from shared.contracts.events import AlarmCleared, AlarmRaised
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
 STATION_OFFLINE = "station_offline"
-
-
-class AlarmNotFoundError(NotFoundError):
-    """No such alarm."""
-
-    code = "alarm_not_found"
 
 
 async def raise_alarm(
@@ -48,30 +43,36 @@ async def raise_alarm(
     if known is not None:
         return False
     early = await session.get(Clearing, (station_id, event.alarm_id))
-    if early is None and await _count_repeat(session, station_id, event):
+    if early is None and (open_ := await _open_of(session, station_id, event)) is not None:
+        await _repeat(session, open_, event, now)
         return False
-    session.add(
-        Alarm(
-            id=uuid7(to_ms(now)),
-            operator_id=operator_id,
-            station_id=station_id,
-            alarm_id=event.alarm_id,
-            code=event.code,
-            object=event.object,
-            severity=event.severity,
-            params=dict(event.params),
-            drill=event.drill,
-            raised_at=event.occurred_at,
-            received_at=now,
-            cleared_at=None if early is None else early.cleared_at,
-        )
+    alarm = Alarm(
+        id=uuid7(to_ms(now)),
+        operator_id=operator_id,
+        station_id=station_id,
+        alarm_id=event.alarm_id,
+        code=event.code,
+        object=event.object,
+        severity=event.severity,
+        params=dict(event.params),
+        drill=event.drill,
+        raised_at=event.occurred_at,
+        received_at=now,
+        notify_at=now,
     )
-    await session.flush()
+    await _note(session, alarm, Step.RAISED, at=event.occurred_at, now=now)
+    if early is not None:
+        await _close(session, alarm, at=early.cleared_at, reason="", now=now)
     return early is None
 
 
 async def clear_alarm(
-    session: AsyncSession, *, operator_id: UUID, station_id: UUID, event: AlarmCleared
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    station_id: UUID,
+    event: AlarmCleared,
+    now: datetime,
 ) -> bool:
     """Close an alarm; True if it was open. Repeating is harmless.
 
@@ -86,13 +87,16 @@ async def clear_alarm(
             col(Alarm.raised_at) <= event.occurred_at,
         ),
     )
-    closed = await session.execute(
-        update(Alarm)
-        .where(col(Alarm.station_id) == station_id, col(Alarm.cleared_at).is_(None), same)
-        .values(cleared_at=event.occurred_at)
-        .returning(col(Alarm.id))
-    )
-    if closed.first() is not None:
+    found = (
+        await session.scalars(
+            select(Alarm)
+            .where(Alarm.station_id == station_id, col(Alarm.cleared_at).is_(None), same)
+            .with_for_update()
+        )
+    ).all()
+    for alarm in found:
+        await _close(session, alarm, at=event.occurred_at, reason=event.reason, now=now)
+    if found:
         return True
     known = await session.scalar(
         select(Alarm.id).where(Alarm.station_id == station_id, Alarm.alarm_id == event.alarm_id)
@@ -155,7 +159,13 @@ async def raise_own(
 
 
 async def raise_of_hq(
-    session: AsyncSession, *, operator_id: UUID, code: str, object_: str, now: datetime
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    code: str,
+    object_: str,
+    now: datetime,
+    params: Mapping[str, str] | None = None,
 ) -> bool:
     """Open an alarm of HQ itself, of no station; True if it was not open yet.
 
@@ -165,28 +175,26 @@ async def raise_of_hq(
         code: In the catalogue.
         object_: `hq:NAME`.
         now: HQ's time.
+        params: What its texts name.
     """
-    opened = await session.execute(
-        insert(Alarm)
-        .values(
-            id=uuid7(to_ms(now)),
-            operator_id=operator_id,
-            station_id=None,
-            alarm_id=uuid7(to_ms(now)),
-            code=code,
-            object=object_,
-            severity=CATALOGUE[code].severity,
-            params={},
-            drill=False,
-            raised_at=now,
-            received_at=now,
-            repeats=0,
-            acknowledged_by="",
-        )
-        .on_conflict_do_nothing()
-        .returning(col(Alarm.id))
+    await _lock(session, operator_id)
+    if await _open_of_hq(session, operator_id, code, object_) is not None:
+        return False
+    alarm = Alarm(
+        id=uuid7(to_ms(now)),
+        operator_id=operator_id,
+        station_id=None,
+        alarm_id=uuid7(to_ms(now)),
+        code=code,
+        object=object_,
+        severity=CATALOGUE[code].severity,
+        params=dict(params or {}),
+        raised_at=now,
+        received_at=now,
+        notify_at=now,
     )
-    return opened.first() is not None
+    await _note(session, alarm, Step.RAISED, at=now, now=now)
+    return True
 
 
 async def clear_own(
@@ -202,95 +210,94 @@ async def clear_own(
 
     `station_id` is None for one of `raise_of_hq`.
     """
-    closed = await session.execute(
-        update(Alarm)
+    found = await session.scalar(
+        select(Alarm)
         .where(
-            col(Alarm.operator_id) == operator_id,
+            Alarm.operator_id == operator_id,
             col(Alarm.station_id) == station_id,
-            col(Alarm.code) == code,
-            col(Alarm.object) == object_,
+            Alarm.code == code,
+            Alarm.object == object_,
             col(Alarm.cleared_at).is_(None),
         )
-        .values(cleared_at=now)
-        .returning(col(Alarm.id))
+        .with_for_update()
     )
-    return closed.first() is not None
+    if found is None:
+        return False
+    await _close(session, found, at=now, reason="", now=now)
+    return True
 
 
-async def acknowledge(
-    session: AsyncSession, *, operator_id: UUID, alarm_id: UUID, by: str, now: datetime
-) -> Alarm:
-    """Note that somebody saw an alarm; the first who did stands.
-
-    Args:
-        session: An open transaction.
-        operator_id: Whose.
-        alarm_id: HQ's id of the alarm (`id` in lists).
-        by: Who saw it.
-        now: HQ's time.
-
-    Raises:
-        AlarmNotFoundError: No such alarm.
-    """
-    alarm = await session.get(Alarm, alarm_id, with_for_update=True)
-    if alarm is None or alarm.operator_id != operator_id:
-        raise AlarmNotFoundError(f"no alarm {alarm_id}")
-    if alarm.acknowledged_at is None:
-        alarm.acknowledged_at, alarm.acknowledged_by = now, by
-        session.add(alarm)
-    return alarm
+async def _repeat(session: AsyncSession, alarm: Alarm, event: AlarmRaised, now: datetime) -> None:
+    """Count a cause that is open already; what has become worse has to be seen anew."""
+    worse = RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
+    alarm.repeats += 1
+    if event.occurred_at > alarm.raised_at:
+        # The station's newest id: with it the station is told who has seen it.
+        alarm.alarm_id = event.alarm_id
+    if not event.drill or alarm.drill:
+        alarm.params = dict(event.params)
+    session.add(alarm)
+    if not worse:
+        await session.flush()
+        return
+    details = {"from": alarm.severity.value, "to": event.severity.value}
+    alarm.severity = min(alarm.severity, event.severity, key=RANK.__getitem__)
+    alarm.drill = alarm.drill and event.drill
+    alarm.acknowledged_at, alarm.acknowledged_by = None, ""
+    alarm.shelved_until, alarm.notify_at = None, now
+    await _note(session, alarm, Step.WORSENED, at=event.occurred_at, now=now, details=details)
 
 
-async def note_trip(
-    session: AsyncSession,
-    *,
-    operator_id: UUID,
-    station_id: UUID,
-    event: SafetyTripped,
-    now: datetime,
+async def _close(
+    session: AsyncSession, alarm: Alarm, *, at: datetime, reason: str, now: datetime
 ) -> None:
-    """Keep a trip; sent again with the figure of zero current, that figure is added."""
-    statement = insert(Trip).values(
-        id=uuid7(to_ms(now)),
-        operator_id=operator_id,
-        station_id=station_id,
-        trip_id=event.trip_id,
-        cause=event.cause,
-        connectors=[list(connector) for connector in event.connectors],
-        stop_sent_us=event.stop_sent_us,
-        zero_current_ms=event.zero_current_ms,
-        drill=event.drill,
-        at=event.occurred_at,
-    )
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["operator_id", "station_id", "trip_id"],
-            set_={
-                "zero_current_ms": sa.func.coalesce(
-                    statement.excluded.zero_current_ms, col(Trip.zero_current_ms)
-                )
-            },
-        )
-    )
+    alarm.cleared_at, alarm.cleared_reason = at, reason
+    alarm.notify_at = now
+    details = {"reason": reason} if reason else {}
+    await _note(session, alarm, Step.CLEARED, at=at, now=now, details=details)
 
 
-async def _count_repeat(session: AsyncSession, station_id: UUID, event: AlarmRaised) -> bool:
-    """Whether the cause is open already; then it is counted and takes the newest parameters."""
-    repeated = await session.execute(
-        update(Alarm)
+async def _note(
+    session: AsyncSession,
+    alarm: Alarm,
+    step: Step,
+    *,
+    at: datetime,
+    now: datetime,
+    details: Mapping[str, str] | None = None,
+) -> None:
+    source = Source.HQ if alarm.code in OF_HQ else Source.STATION
+    await add_moment(session, alarm, step, source=source, at=at, now=now, details=details)
+
+
+async def _open_of(session: AsyncSession, station_id: UUID, event: AlarmRaised) -> Alarm | None:
+    return await session.scalar(
+        select(Alarm)
         .where(
-            col(Alarm.station_id) == station_id,
-            col(Alarm.code) == event.code,
-            col(Alarm.object) == event.object,
+            Alarm.station_id == station_id,
+            Alarm.code == event.code,
+            Alarm.object == event.object,
             col(Alarm.cleared_at).is_(None),
         )
-        .values(repeats=Alarm.repeats + 1, params=dict(event.params))
-        .returning(col(Alarm.id))
+        .with_for_update()
     )
-    return repeated.first() is not None
 
 
-async def _lock(session: AsyncSession, station_id: UUID) -> None:
+async def _open_of_hq(
+    session: AsyncSession, operator_id: UUID, code: str, object_: str
+) -> Alarm | None:
+    return await session.scalar(
+        select(Alarm).where(
+            Alarm.operator_id == operator_id,
+            col(Alarm.station_id).is_(None),
+            Alarm.code == code,
+            Alarm.object == object_,
+            col(Alarm.cleared_at).is_(None),
+        )
+    )
+
+
+async def _lock(session: AsyncSession, owner_id: UUID) -> None:
     """Let one at a time open and close alarms of a station: HQ's sweep is another writer."""
-    key = sa.func.hashtextextended(f"alarms:{station_id}", 0)
+    key = sa.func.hashtextextended(f"alarms:{owner_id}", 0)
     await session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

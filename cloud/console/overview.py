@@ -120,7 +120,7 @@ async def gather(
     values = await read_values(redis, [each.station_no for each in stations])
     views = await _station_views(session, stations, values, operator_id=operator_id, now=now)
     midnights = {each.id: _midnight(now, zone_of(each)) for each in stations}
-    alarms, alarm_count = await open_alarms(session, operator_id, limit=ALARMS_SHOWN)
+    alarms, alarm_count = await open_alarms(session, operator_id, now=now, limit=ALARMS_SHOWN)
     orders = await newest(session, operator_id, limit=ORDERS_SHOWN)
     running = [each for view in views for each in view.connectors if _runs(each)]
     return Overview(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from cloud.core.security import Staff
 from shared.clock import Clock, to_ms
 from shared.ids import uuid7
 
+_VALUE_MAX = 2_000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -44,7 +46,24 @@ def record_call(session: AsyncSession, request: Request) -> None:
     staff: Staff | None = getattr(request.state, "staff", None)
     if request.method in _READING or staff is None:
         return
-    add_entry(session, request, staff)
+    add_entry(session, request, staff, **getattr(request.state, "audit_details", {}))
+
+
+def note_change(
+    request: Request,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """Have the audit row of this call say what was changed: `before.NAME`, `after.NAME`.
+
+    No secrets: whoever may read the audit reads this.
+    """
+    details: dict[str, str] = getattr(request.state, "audit_details", {})
+    for side, values in (("before", before), ("after", after)):
+        for name, value in (values or {}).items():
+            details[f"{side}.{name}"] = str(value)[:_VALUE_MAX]
+    request.state.audit_details = details
 
 
 def add_entry(session: AsyncSession, request: Request, staff: Staff, **details: str) -> None:

@@ -110,6 +110,7 @@ class AuditRead(BaseModel):
     action: str
     address: str
     request_id: str
+    details: dict[str, str]
     at: datetime
 
 

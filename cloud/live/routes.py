@@ -15,9 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from starlette.datastructures import State
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from cloud.core.commands import enqueue_command
 from cloud.core.db import SessionDep, Sessions
@@ -27,33 +25,16 @@ from cloud.core.json import FastJson
 from cloud.live.reading import read_values
 from cloud.live.store import stream_key
 from cloud.stations import lookup
+from cloud.web.streams import BEAT, HEARTBEAT_S, OPENED, STREAM_S, stream
 from shared.clock import Clock
 from shared.contracts.commands import Watch
 
 router = APIRouter(prefix="/api/v1/live", tags=["live"])
 
-HEARTBEAT_S = 5
-STREAM_S = 300
-"""After so long a stream ends and is opened anew, so that whoever was locked out sees no more."""
 STATIONS_MAX = 50
 StationNo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 LEASE_S = 60
-VIEWERS_MAX = 500
 _STREAM_ID = r"^[0-9]{1,19}-[0-9]{1,19}(,[0-9]{1,19}-[0-9]{1,19}){0,49}$"
-
-
-class _Stream(StreamingResponse):
-    """A stream whose viewer counts until it ends, even one who leaves before it begins."""
-
-    def __init__(self, events: AsyncIterator[bytes], state: State, **options: Any) -> None:
-        super().__init__(events, **options)
-        self._state = state
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._state.viewers -= 1
 
 
 @router.get(
@@ -107,16 +88,7 @@ async def stream_live(
         stations = {
             no: (await lookup.station_by_no(session, staff.operator_id, no)).id for no in station
         }
-    if request.app.state.viewers >= VIEWERS_MAX:
-        raise UnavailableError("too many viewers", retry_after_s=10)
-    # Counted where it was checked: many who come at once are not let in together.
-    request.app.state.viewers += 1
-    return _Stream(
-        _events(request, stations, last_event_id),
-        request.app.state,
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return stream(request, _events(request, stations, last_event_id))
 
 
 async def _events(
@@ -128,7 +100,7 @@ async def _events(
     ends_s = clock.monotonic_s() + STREAM_S
     renews_s = clock.monotonic_s()
     try:
-        yield b": open\nretry: 2000\n\n"
+        yield OPENED
         positions = await _positions(redis, list(stations), last_id)
         while clock.monotonic_s() < ends_s:
             if clock.monotonic_s() >= renews_s:
@@ -138,7 +110,7 @@ async def _events(
             wanted: dict[Any, Any] = positions
             found: Any = await redis.xread(wanted, block=HEARTBEAT_S * 1000, count=64)
             if not found:
-                yield b"event: beat\ndata: {}\n\n"
+                yield BEAT
             for key, entries in found:
                 for entry_id, fields in entries:
                     positions[key.decode()] = entry_id.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +19,12 @@ _IN_CORE = ("cloud.core.audit", "cloud.core.commands", "cloud.core.idempotency")
 
 
 def all_tables() -> MetaData:
-    """Return the tables of every slice: each `cloud/<slice>/models.py` that exists."""
+    """Return the tables of every slice: each `models.py` in or below `cloud/<slice>/`."""
     for module in _IN_CORE:
         import_module(module)
-    for package in pkgutil.iter_modules(cloud.__path__, "cloud."):
-        if package.ispkg and (Path(cloud.__path__[0]) / package.name[6:] / "models.py").exists():
-            import_module(f"{package.name}.models")
+    root = Path(cloud.__path__[0])
+    for path in sorted(root.rglob("models.py")):
+        import_module(".".join(("cloud", *path.relative_to(root).with_suffix("").parts)))
     return SQLModel.metadata
 
 

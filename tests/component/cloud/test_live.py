@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from cloud.core.db import Sessions
 from cloud.core.security import Role
-from cloud.live.routes import VIEWERS_MAX
+from cloud.web.streams import VIEWERS_MAX
 from cloud.worker import Worker
 from ops.embedded import EmbeddedServers
 from shared.contracts.commands import Watch

@@ -442,6 +442,14 @@ def upgrade() -> None:
         sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=False),
+        sa.Column("cleared_reason", sa.String(), nullable=False),
+        sa.Column("shelved_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("shelved_by", sa.String(), nullable=False),
+        sa.Column("shelved_reason", sa.String(), nullable=False),
+        sa.Column("escalation_level", sa.Integer(), nullable=False),
+        sa.Column("silenced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("silenced_by", sa.String(), nullable=False),
+        sa.Column("notify_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_alarm_station_id")
         ),
@@ -493,6 +501,11 @@ def upgrade() -> None:
         sa.Column("zero_current_ms", sa.BigInteger(), nullable=True),
         sa.Column("drill", sa.Boolean(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("object", sa.String(length=128), nullable=False),
+        sa.Column("zone", sa.String(length=64), nullable=False),
+        sa.Column("siren_us", sa.BigInteger(), nullable=True),
+        sa.Column("contactors", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("contactor_us", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_trip_station_id")
         ),
@@ -656,7 +669,9 @@ def upgrade() -> None:
         op.f("ix_orders_order_start_command_id"), "orders_order", ["start_command_id"], unique=False
     )
     op.create_index("ix_orders_order_state", "orders_order", ["state", "operator_id"], unique=False)
-    op.create_index("ix_orders_order_ended", "orders_order", ["station_id", "ended_at"], unique=False)
+    op.create_index(
+        "ix_orders_order_ended", "orders_order", ["station_id", "ended_at"], unique=False
+    )
     op.create_index(
         op.f("ix_orders_order_token_value"), "orders_order", ["token_value"], unique=False
     )
@@ -906,11 +921,346 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_stations_connector_station_id"), "stations_connector", ["station_id"], unique=False
     )
+    op.create_table(
+        "alarms_channel",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("webhook", "email", "log", name="channelkind", native_enum=False, length=40),
+            nullable=False,
+        ),
+        sa.Column("target", sa.String(length=500), nullable=False),
+        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms_channel")),
+        sa.UniqueConstraint("operator_id", "name", name=op.f("uq_alarms_channel_operator_id_name")),
+    )
+    op.create_table(
+        "alarms_rule",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column(
+            "severity",
+            sa.Enum(
+                "critical", "major", "minor", "info", name="severity", native_enum=False, length=40
+            ),
+            nullable=False,
+        ),
+        sa.Column("codes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("station_ids", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("drills", sa.Boolean(), nullable=False),
+        sa.Column("chain", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("repeat_min", sa.Integer(), nullable=False),
+        sa.Column("on_clear", sa.Boolean(), nullable=False),
+        sa.Column("burst_s", sa.Integer(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms_rule")),
+        sa.UniqueConstraint("operator_id", "name", name=op.f("uq_alarms_rule_operator_id_name")),
+    )
+    op.create_table(
+        "alarms_notice",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("channel_id", sa.Uuid(), nullable=False),
+        sa.Column("rule_id", sa.Uuid(), nullable=True),
+        sa.Column("station_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "raised",
+                "escalated",
+                "reminder",
+                "cleared",
+                "test",
+                name="noticekind",
+                native_enum=False,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "severity",
+            sa.Enum(
+                "critical", "major", "minor", "info", name="severity", native_enum=False, length=40
+            ),
+            nullable=False,
+        ),
+        sa.Column("alarm_row_ids", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("message", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum("waiting", "sent", "dead", name="noticestate", native_enum=False, length=40),
+            nullable=False,
+        ),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.String(length=500), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["channel_id"], ["alarms_channel.id"], name=op.f("fk_alarms_notice_channel_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms_notice")),
+    )
+    op.create_index(
+        "ix_alarms_notice_burst",
+        "alarms_notice",
+        ["rule_id", "station_id", "created_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_alarms_notice_channel_id"), "alarms_notice", ["channel_id"], unique=False
+    )
+    op.create_index(
+        "ix_alarms_notice_due",
+        "alarms_notice",
+        ["next_try_at"],
+        unique=False,
+        postgresql_where=sa.text("next_try_at IS NOT NULL"),
+    )
+    op.create_index("ix_alarms_notice_list", "alarms_notice", ["operator_id", "id"], unique=False)
+    op.create_table(
+        "alarms_drill",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("drill_id", sa.Uuid(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("ok", sa.Boolean(), nullable=False),
+        sa.Column("outputs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_drill_station_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms_drill")),
+        sa.UniqueConstraint(
+            "operator_id",
+            "station_id",
+            "drill_id",
+            name=op.f("uq_alarms_drill_operator_id_station_id_drill_id"),
+        ),
+    )
+    op.create_index(
+        op.f("ix_alarms_drill_station_id"), "alarms_drill", ["station_id"], unique=False
+    )
+    op.create_table(
+        "protection_instruction",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("text_zh", sa.String(), nullable=False),
+        sa.Column("text_en", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("command_id", sa.Uuid(), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["station_id"],
+            ["stations_station.id"],
+            name=op.f("fk_protection_instruction_station_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_protection_instruction")),
+    )
+    op.create_index(
+        op.f("ix_protection_instruction_station_id"),
+        "protection_instruction",
+        ["station_id"],
+        unique=False,
+    )
+    op.create_table(
+        "protection_pin",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["stations_station.id"], name=op.f("fk_protection_pin_station_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_protection_pin")),
+        sa.UniqueConstraint(
+            "operator_id",
+            "station_id",
+            "name",
+            name=op.f("uq_protection_pin_operator_id_station_id_name"),
+        ),
+    )
+    op.create_index(
+        op.f("ix_protection_pin_station_id"), "protection_pin", ["station_id"], unique=False
+    )
+    op.create_table(
+        "protection_station",
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("active_version", sa.Integer(), nullable=True),
+        sa.Column("active_sha256", sa.String(length=64), nullable=False),
+        sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("bindings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("bindings_version", sa.Integer(), nullable=False),
+        sa.Column("bindings_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("bindings_by", sa.String(), nullable=False),
+        sa.Column("pins_version", sa.Integer(), nullable=False),
+        sa.Column("pins_command_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["stations_station.id"], name=op.f("fk_protection_station_station_id")
+        ),
+        sa.PrimaryKeyConstraint("station_id", name=op.f("pk_protection_station")),
+    )
+    op.create_table(
+        "protection_version",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("document", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "sent",
+                "active",
+                "refused",
+                "replaced",
+                name="versionstate",
+                native_enum=False,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column("refusal", sa.String(), nullable=False),
+        sa.Column("command_id", sa.Uuid(), nullable=True),
+        sa.Column("rolled_back_to", sa.Integer(), nullable=True),
+        sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.CheckConstraint("version > 0", name=op.f("ck_protection_version_version")),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["stations_station.id"], name=op.f("fk_protection_version_station_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_protection_version")),
+        sa.UniqueConstraint(
+            "operator_id",
+            "station_id",
+            "version",
+            name=op.f("uq_protection_version_operator_id_station_id_version"),
+        ),
+    )
+    op.create_index(
+        op.f("ix_protection_version_command_id"), "protection_version", ["command_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_protection_version_station_id"), "protection_version", ["station_id"], unique=False
+    )
+    op.create_table(
+        "alarms_history",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("alarm_row_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "step",
+            sa.Enum(
+                "raised",
+                "worsened",
+                "acknowledged",
+                "shelved",
+                "unshelved",
+                "escalated",
+                "silenced",
+                "cleared",
+                name="step",
+                native_enum=False,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "source",
+            sa.Enum("station", "hq", name="source", native_enum=False, length=40),
+            nullable=False,
+        ),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("details", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["alarm_row_id"], ["alarms_alarm.id"], name=op.f("fk_alarms_history_alarm_row_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms_history")),
+    )
+    op.create_index(
+        op.f("ix_alarms_history_alarm_row_id"), "alarms_history", ["alarm_row_id"], unique=False
+    )
+    op.create_index(
+        "ix_alarms_history_operator", "alarms_history", ["operator_id", "id"], unique=False
+    )
+    op.create_table(
+        "alarms_told",
+        sa.Column("alarm_row_id", sa.Uuid(), nullable=False),
+        sa.Column("rule_id", sa.Uuid(), nullable=False),
+        sa.Column("what", sa.String(length=64), nullable=False),
+        sa.Column("notice_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["alarm_row_id"], ["alarms_alarm.id"], name=op.f("fk_alarms_told_alarm_row_id")
+        ),
+        sa.PrimaryKeyConstraint("alarm_row_id", "rule_id", "what", name=op.f("pk_alarms_told")),
+    )
+    op.create_index("ix_alarms_alarm_list", "alarms_alarm", ["operator_id", "id"], unique=False)
+    op.create_index(
+        "ix_alarms_alarm_notify",
+        "alarms_alarm",
+        ["notify_at"],
+        unique=False,
+        postgresql_where=sa.text("notify_at IS NOT NULL"),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index(
+        "ix_alarms_alarm_notify",
+        table_name="alarms_alarm",
+        postgresql_where=sa.text("notify_at IS NOT NULL"),
+    )
+    op.drop_index("ix_alarms_alarm_list", table_name="alarms_alarm")
+    op.drop_table("alarms_told")
+    op.drop_index("ix_alarms_history_operator", table_name="alarms_history")
+    op.drop_index(op.f("ix_alarms_history_alarm_row_id"), table_name="alarms_history")
+    op.drop_table("alarms_history")
+    op.drop_index(op.f("ix_protection_version_station_id"), table_name="protection_version")
+    op.drop_index(op.f("ix_protection_version_command_id"), table_name="protection_version")
+    op.drop_table("protection_version")
+    op.drop_table("protection_station")
+    op.drop_index(op.f("ix_protection_pin_station_id"), table_name="protection_pin")
+    op.drop_table("protection_pin")
+    op.drop_index(op.f("ix_protection_instruction_station_id"), table_name="protection_instruction")
+    op.drop_table("protection_instruction")
+    op.drop_index(op.f("ix_alarms_drill_station_id"), table_name="alarms_drill")
+    op.drop_table("alarms_drill")
+    op.drop_index("ix_alarms_notice_list", table_name="alarms_notice")
+    op.drop_index(
+        "ix_alarms_notice_due",
+        table_name="alarms_notice",
+        postgresql_where=sa.text("next_try_at IS NOT NULL"),
+    )
+    op.drop_index(op.f("ix_alarms_notice_channel_id"), table_name="alarms_notice")
+    op.drop_index("ix_alarms_notice_burst", table_name="alarms_notice")
+    op.drop_table("alarms_notice")
+    op.drop_table("alarms_rule")
+    op.drop_table("alarms_channel")
     op.drop_index(op.f("ix_stations_connector_station_id"), table_name="stations_connector")
     op.drop_index(op.f("ix_stations_connector_charge_point_id"), table_name="stations_connector")
     op.drop_table("stations_connector")
@@ -932,7 +1282,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_stations_charge_point_station_id"), table_name="stations_charge_point")
     op.drop_table("stations_charge_point")
     op.drop_index(op.f("ix_orders_order_token_value"), table_name="orders_order")
-    op.drop_index('ix_orders_order_ended', table_name='orders_order')
+    op.drop_index("ix_orders_order_ended", table_name="orders_order")
     op.drop_index("ix_orders_order_state", table_name="orders_order")
     op.drop_index(op.f("ix_orders_order_start_command_id"), table_name="orders_order")
     op.drop_index("ix_orders_order_no", table_name="orders_order")

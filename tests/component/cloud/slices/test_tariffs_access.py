@@ -1,4 +1,4 @@
-"""Tariffs, access and alarms on a real database."""
+"""Tariffs and access on a real database."""
 
 from __future__ import annotations
 
@@ -7,30 +7,23 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from sqlmodel import select
 
 from cloud.access import service as access
-from cloud.alarms import service as alarms
-from cloud.alarms.models import Alarm, Trip
 from cloud.stations import service as stations
 from cloud.tariffs import service as tariffs
 from cloud.tariffs.models import TariffKind
 from shared.contracts.commands import AnswerAuthorization, PublishAccessList, PublishTariff
 from shared.contracts.events import (
-    AlarmCleared,
-    AlarmRaised,
     AuthorizationAsked,
-    SafetyTripped,
     StationStateReported,
     TariffConfirmed,
     Token,
 )
-from shared.contracts.words import RefusalReason, Severity, TokenKind
+from shared.contracts.words import RefusalReason, TokenKind
 from shared.tariff import Period, PeriodPrice, Tariff
 from tests.component.cloud.slices.world import (
     CARD,
     CHARGE_POINT_NO,
-    END,
     START,
     TARIFF,
     World,
@@ -259,100 +252,6 @@ async def test_a_value_that_no_token_has_is_refused(
             value=CARD.value.lower(),
             now=START,
         )
-
-
-# --- alarms ------------------------------------------------------------------------------------
-
-
-def raised(number: int, *, object_: str = "connector:1:1", minute: int = 0) -> AlarmRaised:
-    return AlarmRaised(
-        occurred_at=START + timedelta(minutes=minute),
-        alarm_id=UUID(int=number),
-        code="battery_over_temperature",
-        severity=Severity.CRITICAL,
-        object=object_,
-        params={"temperature_c": "61"},
-    )
-
-
-def cleared(number: int, *, object_: str = "connector:1:1", minute: int = 1) -> AlarmCleared:
-    return AlarmCleared(
-        occurred_at=START + timedelta(minutes=minute),
-        alarm_id=UUID(int=number),
-        code="battery_over_temperature",
-        object=object_,
-    )
-
-
-async def all_alarms(world: World) -> list[Alarm]:
-    rows = await world.session.scalars(
-        select(Alarm).order_by(Alarm.raised_at).execution_options(populate_existing=True)  # type: ignore[arg-type]
-    )
-    return list(rows)
-
-
-async def test_one_cause_is_one_alarm(world: World) -> None:
-    await world.deliver(raised(1), raised(1), raised(2), raised(3, object_="connector:1:2"))
-    rows = await all_alarms(world)
-    assert sorted((row.object, row.repeats) for row in rows) == [
-        ("connector:1:1", 1),
-        ("connector:1:2", 0),
-    ]
-    await world.deliver(cleared(1), cleared(1), raised(4, minute=2))
-    rows = await all_alarms(world)
-    assert [row.cleared_at is None for row in rows if row.object == "connector:1:1"] == [
-        False,
-        True,
-    ]
-
-
-async def test_an_end_before_its_beginning_still_ends_it(world: World) -> None:
-    await world.deliver(cleared(1), cleared(1), raised(1))
-    [row] = await all_alarms(world)
-    assert row.cleared_at == START + timedelta(minutes=1)
-
-
-async def test_station_offline_may_be_said_again_and_again(world: World) -> None:
-    who = {"operator_id": world.station.operator_id, "station_id": world.station.id}
-    session = world.session
-    assert await alarms.raise_station_offline(session, **who, now=START)
-    assert not await alarms.raise_station_offline(session, **who, now=END)
-    assert await alarms.clear_station_offline(session, **who, now=END)
-    assert not await alarms.clear_station_offline(session, **who, now=END)
-    [row] = await all_alarms(world)
-    assert (row.code, row.severity) == ("station_offline", Severity.MAJOR)
-
-
-async def test_the_first_who_saw_it_stands(world: World) -> None:
-    await world.deliver(raised(1))
-    [row] = await all_alarms(world)
-    operator_id = world.station.operator_id
-    for name in ("li", "wang"):
-        await alarms.acknowledge(
-            world.session, operator_id=operator_id, alarm_id=row.id, by=name, now=END
-        )
-    assert (row.acknowledged_by, row.cleared_at) == ("li", None)
-    with pytest.raises(alarms.AlarmNotFoundError):
-        await alarms.acknowledge(
-            world.session, operator_id=uuid4(), alarm_id=row.id, by="x", now=END
-        )
-
-
-async def test_a_trip_gets_its_last_figure_later(world: World) -> None:
-    tripped = SafetyTripped(
-        occurred_at=START,
-        trip_id=UUID(int=9),
-        cause="battery_over_temperature",
-        connectors=((CHARGE_POINT_NO, 1),),
-        stop_sent_us=412,
-    )
-    complete = msgspec.structs.replace(tripped, zero_current_ms=1800)
-    await world.deliver(tripped, complete, tripped)
-    [trip] = (
-        await world.session.scalars(select(Trip).execution_options(populate_existing=True))
-    ).all()
-    assert (trip.stop_sent_us, trip.zero_current_ms) == (412, 1800)
-    assert trip.connectors == [[CHARGE_POINT_NO, 1]]
 
 
 async def test_a_card_is_found_by_its_logical_number_too(world: World) -> None:

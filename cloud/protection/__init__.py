@@ -1,0 +1,1 @@
+"""How stations protect themselves, from HQ's side: documents, bindings, PINs, instructions."""
