@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.sim.actions import ActionError
-from ops.sim.control import ControlServer
+from ops.sim.control import ControlClient, ControlError, ControlServer
 from ops.sim.fleet import FleetResult, log_in_fleet, numbers, raise_file_limit
 from ops.sim.loop import run
 from ops.sim.machine import ChargePointSpec
@@ -187,6 +187,43 @@ def fleet(
     _print(dataclasses.asdict(result), as_json)
     if result.lost:
         raise typer.Exit(1)
+
+
+@app.command()
+def tell(
+    control_port: Annotated[int, typer.Argument(help="Control port of a running simulator.")],
+    do: Annotated[str, typer.Argument(help="The action, for example fire.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="NAME=VALUE; values as in JSON, or plain text.")
+    ] = None,
+) -> None:
+    """Do something at a running simulator, for example: vw sim tell 5021 fire zone=A."""
+    try:
+        values = dict(map(_argument, arguments or []))
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
+    try:
+        result = run(_tell(control_port, do, values))
+    except ControlError as error:
+        raise _fail(str(error), 1) from error
+    except OSError as error:
+        raise _fail(f"no simulator at port {control_port}: {error}", 5) from error
+    typer.echo(json.dumps(result, ensure_ascii=False))
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r}: write it as name=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+async def _tell(control_port: int, do: str, values: dict[str, Any]) -> Any:
+    async with ControlClient(control_port) as control:
+        return await control.call(do, **values)
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:
