@@ -1,0 +1,143 @@
+"""What a rule says of one place: the finding, and what leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+
+from edge.devices.chargers.reports import Moment
+from edge.safety.rules import compare, rate, silence, spread, stuck, threshold, vote
+from edge.safety.rules.hold import Hold
+from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.protection import (
+    AnyRule,
+    Compare,
+    Rate,
+    Silence,
+    Spread,
+    Stuck,
+    Threshold,
+    Vote,
+)
+from shared.contracts.words import Severity
+
+_WORST_FIRST = tuple(Severity)
+
+Update = Callable[[float | None, float], bool | None]
+Judge = (
+    threshold.Judge
+    | rate.Judge
+    | spread.Judge
+    | stuck.Judge
+    | silence.Judge
+    | vote.OfSamples
+    | vote.OfPoints
+    | compare.Judge
+)
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A cause appeared (`active`), came worse, or is gone. `code` and `object` identify it.
+
+    `object` is `sensor:DEVICE/POINT`, `sensor:DEVICE` (silence and comparisons),
+    `connector:NO:N`, or `zone:NAME` or `station` where points are judged together. `value` and
+    `limit` are for people, with their units, "" for contacts. `at` is the deciding value's.
+    """
+
+    rule_id: str
+    code: str
+    object: str
+    zone: str
+    active: bool
+    severity: Severity
+    value: str
+    limit: str
+    at: Moment
+
+
+class Source(Struct, frozen=True):
+    """Where values come from: a point of a device, or (`device` "") a connector."""
+
+    object: str
+    quantity: str
+    device: str = ""
+    point: str = ""
+
+
+class Track:
+    """One rule at one place: its judge, its hold, and whether it found something."""
+
+    __slots__ = ("hold", "judge", "key", "object", "rule", "source", "zone")
+
+    def __init__(
+        self, rule: AnyRule, key: tuple[str, str], object_: str, zone: str, source: Source
+    ) -> None:
+        self.rule = rule
+        self.key = key
+        self.object = object_
+        self.zone = zone
+        self.source = source
+        self.judge = judge_of(rule)
+        self.hold = Hold(rule.hold_s, rule.clear_s)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Code and object: what makes two findings one cause."""
+        return self.rule.code, self.object
+
+    @property
+    def severity(self) -> Severity:
+        """The rule's own severity, else the catalogue's."""
+        return self.rule.severity or CATALOGUE[self.rule.code].severity
+
+    def update_from(self, source: Source) -> Update:
+        """Return what takes the values of a source."""
+        judge = self.judge
+        if isinstance(judge, spread.Judge | vote.OfPoints):
+            return partial(judge.update, source.object)
+        if isinstance(judge, compare.Judge):
+            if source.quantity != self.rule.select.quantity:
+                return judge.update_other
+            return partial(judge.update, source.object)
+        return judge.update
+
+    def finding(self, at: Moment, *, active: bool, severity: Severity) -> Finding:
+        """Return what is to be told of this place."""
+        value, limit = self.judge.shown()
+        return Finding(
+            rule_id=self.rule.rule_id,
+            code=self.rule.code,
+            object=self.object,
+            zone=self.zone,
+            active=active,
+            severity=severity,
+            value=value,
+            limit=limit,
+            at=at,
+        )
+
+
+def judge_of(rule: AnyRule) -> Judge:
+    """Return a fresh judge of a rule's kind."""
+    match rule:
+        case Threshold():
+            return threshold.Judge(rule)
+        case Rate():
+            return rate.Judge(rule)
+        case Spread():
+            return spread.Judge(rule)
+        case Stuck():
+            return stuck.Judge(rule)
+        case Silence():
+            return silence.Judge(rule)
+        case Compare():
+            return compare.Judge(rule)
+        case Vote():
+            return vote.OfPoints(rule) if rule.across == "points" else vote.OfSamples(rule)
+
+
+def is_worse(one: Severity, other: Severity) -> bool:
+    """Whether one severity is worse than another."""
+    return _WORST_FIRST.index(one) < _WORST_FIRST.index(other)

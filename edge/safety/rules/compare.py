@@ -1,0 +1,47 @@
+"""A value above another one of the same place: what is given against what is allowed."""
+
+from __future__ import annotations
+
+from edge.safety.rules.text import beyond, with_unit
+from shared.contracts.protection import Compare
+
+
+class Judge:
+    """Judges values of one place against another of it, in so many samples in a row."""
+
+    def __init__(self, rule: Compare) -> None:
+        self._rule = rule
+        self._value: float | None = None
+        self._other: float | None = None
+        self._in_a_row: dict[str, int] = {}
+
+    def update_other(self, value: float | None, _mono_s: float) -> bool | None:
+        """Keep what the values are compared with; it says nothing alone."""
+        self._other = value
+        return None
+
+    def update(self, point: str, value: float | None, _mono_s: float) -> bool | None:
+        """Return whether a value is too high; None (not known) when either is missing."""
+        limit = self._limit()
+        if value is None or limit is None:
+            return None
+        beyond_limit = value > limit
+        if beyond_limit or not any(self._in_a_row.values()):
+            self._value = value
+        self._in_a_row[point] = self._in_a_row.get(point, 0) + 1 if beyond_limit else 0
+        return max(self._in_a_row.values()) >= self._rule.samples
+
+    def _limit(self) -> float | None:
+        if self._other is None:
+            return None
+        share = abs(self._other) * self._rule.margin_percent / 100
+        return self._other + (max(self._rule.margin, share) if share else self._rule.margin)
+
+    def shown(self) -> tuple[str, str]:
+        """Return value and limit with their unit."""
+        quantity = self._rule.select.quantity
+        limit = self._limit()
+        return (
+            with_unit(self._value, quantity),
+            "" if limit is None else beyond(">", limit, quantity),
+        )

@@ -1,0 +1,58 @@
+"""A value that rises, or falls, faster than it may."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from edge.safety.rules.text import seconds, with_unit
+from shared.contracts.protection import Rate
+
+_KEPT = 60
+"""Samples kept of a window: enough for its slope, and few enough for a point polled at 10 Hz."""
+
+
+class Judge:
+    """Judges the change of one value over a window.
+
+    The change is from the value one window ago, or from the first one known since: it counts
+    whole even where the window is not full yet, so a jump trips at once.
+    """
+
+    def __init__(self, rule: Rate) -> None:
+        self._window_s = rule.window_s
+        self._quantity = rule.select.quantity
+        self._change_max = rule.per_s * rule.window_s
+        self._samples: deque[tuple[float, float]] = deque()
+        self._change = 0.0
+
+    def update(self, value: float | None, mono_s: float) -> bool | None:
+        """Return whether the change is too large; None (not known) for a bad value."""
+        if value is None:
+            return None
+        samples = self._samples
+        while len(samples) > 1 and samples[1][0] <= mono_s - self._window_s:
+            samples.popleft()
+        if samples and samples[0][0] < mono_s - 2 * self._window_s:
+            samples.clear()
+        self._change = value - self._before(mono_s, value)
+        if not samples or mono_s - samples[-1][0] >= self._window_s / _KEPT:
+            samples.append((mono_s, value))
+        limit = self._change_max
+        return self._change > limit if limit > 0 else self._change < limit
+
+    def _before(self, mono_s: float, value: float) -> float:
+        """Return the value one window ago, between the samples around that time."""
+        if not self._samples:
+            return value
+        first_s, first = self._samples[0]
+        then_s = mono_s - self._window_s
+        if first_s >= then_s:
+            return first
+        next_s, following = self._samples[1] if len(self._samples) > 1 else (mono_s, value)
+        return first + (following - first) * (then_s - first_s) / (next_s - first_s)
+
+    def shown(self) -> tuple[str, str]:
+        """Return change and limit with their unit."""
+        over = f" / {seconds(self._window_s)}"
+        change = with_unit(self._change, self._quantity)
+        return change + over, with_unit(self._change_max, self._quantity) + over

@@ -1,0 +1,34 @@
+"""A value above or below a limit, over only when it is past the hysteresis."""
+
+from __future__ import annotations
+
+from edge.safety.rules.text import beyond, with_unit
+from shared.contracts.protection import Threshold
+
+
+class Judge:
+    """Judges one value against a limit."""
+
+    def __init__(self, rule: Threshold) -> None:
+        self._rule = rule
+        self._beyond = False
+        self._value: float | None = None
+
+    def update(self, value: float | None, _mono_s: float) -> bool | None:
+        """Return whether the value is beyond its limit; None (not known) for a bad one."""
+        if value is None:
+            return None
+        self._value = value
+        rule = self._rule
+        slack = rule.hysteresis if self._beyond else 0.0
+        high = rule.above is not None and value > rule.above - slack
+        low = rule.below is not None and value < rule.below + slack
+        self._beyond = high or low
+        return self._beyond
+
+    def shown(self) -> tuple[str, str]:
+        """Return value and limit with their unit."""
+        rule, quantity = self._rule, self._rule.select.quantity
+        sides = (("<", rule.below), (">", rule.above))
+        limits = [beyond(sign, limit, quantity) for sign, limit in sides if limit is not None]
+        return with_unit(self._value, quantity), " ".join(limits)

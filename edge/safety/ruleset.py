@@ -1,0 +1,286 @@
+"""The rules of one protection document at work: values in, findings out.
+
+Pure: it reads no clock and tells nobody. One cause is one finding, by code and object, however
+many rules see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct, structs
+
+from edge.devices.chargers.reports import Moment
+from edge.devices.sensors.reports import PointSampled
+from edge.safety.connector_values import ConnectorReport, getters
+from edge.safety.findings import Finding, Source, Track, Update, is_worse
+from edge.safety.rules import silence, spread, vote
+from shared.contracts.protection import (
+    AnyRule,
+    Compare,
+    Protection,
+    Quality,
+    Quantity,
+    Silence,
+    Spread,
+    Vote,
+)
+from shared.protection import rules_of
+
+Connector = tuple[str, int]
+_Route = tuple[tuple[Track, Update], ...]
+
+_OF_THE_CABLE = Quantity.CABLE_TEMP_C
+"""What stays when a vehicle leaves."""
+
+
+class _Raised(Struct):
+    """A cause that lasts, and the tracks that see it."""
+
+    finding: Finding
+    seen_by: set[tuple[str, str]]
+
+
+class RuleSet:
+    """All rules of a document, with their timers.
+
+    Give it every value with `on_point` and `on_report`, tell it with `forget` that a vehicle has
+    left, and let it look at the time with `tick`.
+    """
+
+    def __init__(self, protection: Protection) -> None:
+        self.protection = protection
+        self._rules = {rule.rule_id: rule for rule in rules_of(protection) if rule.enabled}
+        self._devices = {device.name: device for device in protection.devices}
+        self._connectors = {zone.name: zone.connectors for zone in protection.zones}
+        self._by_quantity: dict[str, list[AnyRule]] = {}
+        for rule in self._rules.values():
+            for quantity in _quantities(rule):
+                self._by_quantity.setdefault(quantity, []).append(rule)
+        self._getters = getters(Quantity(quantity) for quantity in self._by_quantity)
+        self._tracks: dict[tuple[str, str], Track] = {}
+        self._points: dict[tuple[str, str, str], _Route] = {}
+        self._values: dict[tuple[str, str], _Route] = {}
+        self._silences: list[tuple[Track, silence.Judge]] = []
+        self._waiting: dict[tuple[str, str], Track] = {}
+        self._raised: dict[tuple[str, str], _Raised] = {}
+        self._news: list[Finding] = []
+
+    def on_point(self, sample: PointSampled) -> Sequence[Finding]:
+        """Judge a value of a sensor; a bad one is not known, whatever number it carries."""
+        key = (sample.device, sample.point, sample.quantity)
+        route = self._points.get(key)
+        if route is None:
+            object_ = f"sensor:{sample.device}/{sample.point}"
+            source = Source(object_, sample.quantity, sample.device, sample.point)
+            route = self._points[key] = self._route(source)
+        if not route:
+            return ()
+        return self._feed(route, _usable(sample.value, sample.quality), sample.at)
+
+    def on_value(
+        self, object_: str, quantity: Quantity, value: float | None, quality: Quality, at: Moment
+    ) -> Sequence[Finding]:
+        """Judge a value of a connector, `connector:NO:N`."""
+        route = self._values.get((object_, quantity))
+        if route is None:
+            route = self._route(Source(object_, quantity))
+            self._values[object_, quantity] = route
+        return self._feed(route, _usable(value, quality), at) if route else ()
+
+    def on_report(self, report: ConnectorReport) -> Sequence[Finding]:
+        """Judge what a charge point reports of a connector; what it does not give is left out."""
+        wanted = self._getters.get(type(report))
+        if wanted is None:
+            return ()
+        object_ = f"connector:{report.charge_point_no}:{report.connector_no}"
+        findings: list[Finding] = []
+        for quantity, get in wanted:
+            value = get(report)
+            if value is not None:
+                findings += self.on_value(object_, quantity, value, Quality.GOOD, report.at)
+        return findings
+
+    def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
+        """Forget the vehicle at a connector: its limits, and what was found of it, are gone."""
+        findings: list[Finding] = []
+        for key in [key for key in self._values if key[0] == object_]:
+            for track, _ in self._values.pop(key):
+                if track.rule.select.quantity is _OF_THE_CABLE:
+                    continue
+                if isinstance(track.judge, spread.Judge | vote.OfPoints):
+                    track.judge.leave(object_)
+                elif self._tracks.pop(track.key, None) is not None:
+                    self._waiting.pop(track.key, None)
+                    if track.hold.active:
+                        track.hold.active = False
+                        findings += self._changed(track, at)
+        return findings
+
+    def tick(self, now: Moment) -> Sequence[Finding]:
+        """Look at holds and silences; several times a second."""
+        findings: list[Finding] = []
+        if self._news:
+            findings += [structs.replace(finding, at=now) for finding in self._news]
+            self._news = []
+        for track, judge in self._silences:
+            if track.hold.feed(judge.due(now.mono_s), now.mono_s):
+                findings += self._changed(track, now)
+        if self._waiting:
+            for track in tuple(self._waiting.values()):
+                if track.hold.due(now.mono_s):
+                    findings += self._changed(track, now)
+                if not track.hold.waiting:
+                    del self._waiting[track.key]
+        return findings
+
+    def raised(self) -> list[Finding]:
+        """Return the findings that last."""
+        return [raised.finding for raised in self._raised.values()]
+
+    def replaced_by(self, protection: Protection) -> RuleSet:
+        """Return the set of another document, which takes over what it can; drop this one.
+
+        Unchanged rules at unchanged places keep timers and values. What was found stays found
+        while a rule there can still clear it; else the next tick tells that it is over.
+        """
+        new = RuleSet(protection)
+        for track in self._tracks.values():
+            unchanged = new._rules.get(track.rule.rule_id) == track.rule
+            if unchanged and new._ground(track) == self._ground(track):
+                new._keep(track)
+        for track in self._tracks.values():
+            if track.hold.active:
+                new._take_over(track, self._raised[track.identity].finding)
+        lost = [finding for finding in self.raised() if _identity(finding) not in new._raised]
+        new._news += self._news
+        new._news += [structs.replace(finding, active=False) for finding in lost]
+        return new
+
+    def _take_over(self, old: Track, finding: Finding) -> None:
+        """Have the tracks that now judge the place of an active one go on from there."""
+        if old.source.device and old.source.device not in self._devices:
+            return
+        for heir, _ in self._route(old.source):
+            if heir.identity == old.identity:
+                heir.hold.active = True
+                self._raised.setdefault(heir.identity, _Raised(finding, set()))
+                self._news += self._raise(heir, finding)
+
+    def _ground(self, track: Track) -> object:
+        """Return what a track stands on in this document; where it differs, values are new."""
+        source = track.source
+        together = isinstance(track.judge, spread.Judge | vote.OfPoints)
+        if source.device and together:
+            return [device for device in self._devices.values() if device.zone == track.zone]
+        if source.device:
+            return self._devices.get(source.device)
+        return self._connectors.get(track.zone) if together else self._zones(source)
+
+    def _feed(self, route: _Route, value: float | None, at: Moment) -> Sequence[Finding]:
+        findings: Sequence[Finding] = ()
+        for track, update in route:
+            hold = track.hold
+            if hold.feed(update(value, at.mono_s), at.mono_s):
+                findings = [*findings, *self._changed(track, at)]
+            if hold.waiting:
+                self._waiting[track.key] = track
+        return findings
+
+    def _changed(self, track: Track, at: Moment) -> list[Finding]:
+        raised = self._raised.get(track.identity)
+        if track.hold.active:
+            finding = track.finding(at, active=True, severity=track.severity)
+            if raised is not None:
+                return self._raise(track, finding)
+            self._raised[track.identity] = _Raised(finding, {track.key})
+            return [finding]
+        assert raised is not None  # a track that was active is in it
+        raised.seen_by.discard(track.key)
+        if raised.seen_by:
+            return []
+        del self._raised[track.identity]
+        return [track.finding(at, active=False, severity=raised.finding.severity)]
+
+    def _raise(self, track: Track, finding: Finding) -> list[Finding]:
+        """Add a track to what is raised already; only a worse severity is worth telling."""
+        raised = self._raised[track.identity]
+        raised.seen_by.add(track.key)
+        if not is_worse(track.severity, raised.finding.severity):
+            return []
+        raised.finding = structs.replace(finding, severity=track.severity)
+        return [raised.finding]
+
+    def _route(self, source: Source) -> _Route:
+        tracks = (
+            track
+            for rule in self._by_quantity.get(source.quantity, ())
+            for track in self._at(rule, source)
+        )
+        return tuple((track, track.update_from(source)) for track in tracks)
+
+    def _at(self, rule: AnyRule, source: Source) -> Iterator[Track]:
+        """Yield the tracks of a rule that take the values of a source, made where needed."""
+        select = rule.select
+        zones = self._zones(source)
+        if select.zone and select.zone not in zones:
+            return
+        if select.device and select.device != source.device:
+            return
+        if select.point and select.point != source.point and select.quantity == source.quantity:
+            return
+        if select.zone:
+            zones = (select.zone,)
+        for place, object_, zone in _places(rule, source, zones):
+            key = (rule.rule_id, place)
+            if key not in self._tracks:
+                self._keep(Track(rule, key, object_, zone, source))
+            yield self._tracks[key]
+
+    def _keep(self, track: Track) -> None:
+        self._tracks[track.key] = track
+        if isinstance(track.judge, silence.Judge):
+            self._silences.append((track, track.judge))
+        if track.hold.waiting:
+            self._waiting[track.key] = track
+
+    def _zones(self, source: Source) -> tuple[str, ...]:
+        if source.device:
+            device = self._devices.get(source.device)
+            return (device.zone,) if device is not None and device.zone else ()
+        _, number, connector_no = source.object.split(":")
+        place = (number, int(connector_no))
+        return tuple(zone for zone, held in self._connectors.items() if place in held)
+
+
+def _places(
+    rule: AnyRule, source: Source, zones: tuple[str, ...]
+) -> Iterable[tuple[str, str, str]]:
+    """Return place, object and zone of each track that a source has under a rule."""
+    zone = zones[0] if zones else ""
+    if isinstance(rule, Spread) or (isinstance(rule, Vote) and rule.across == "points"):
+        groups = [(f"zone:{name}", name) for name in zones] or [("station", "")]
+        return [(object_, object_, name) for object_, name in groups]
+    device = f"sensor:{source.device}" if source.device else source.object
+    if isinstance(rule, Compare):
+        return [(device, device, zone)]
+    # A dead device is one cause, however many points it has.
+    return [(source.object, device if isinstance(rule, Silence) else source.object, zone)]
+
+
+def _quantities(rule: AnyRule) -> tuple[Quantity, ...]:
+    if isinstance(rule, Compare):
+        return rule.other, rule.select.quantity
+    return (rule.select.quantity,)
+
+
+def _identity(finding: Finding) -> tuple[str, str]:
+    return finding.code, finding.object
+
+
+def _usable(value: float | None, quality: Quality) -> float | None:
+    """Return a value that may be judged: bad quality is never a number, nor is infinity."""
+    if value is None or quality is not Quality.GOOD or not math.isfinite(value):
+        return None
+    return value
