@@ -89,8 +89,10 @@ class Telemetry:
         self._loop = loop
         self._settings = settings
         self._pending: deque[Sample] = deque()
-        self._in_flight = 0
-        """Samples that the worker thread has and that are not yet known to be written."""
+        self._handed_over = 0
+        self._let_go = 0
+        """Samples given to the worker thread, and samples that it has written or failed to write.
+        Each is counted by one thread alone; the difference is what it still holds."""
         self._crowded = settings.pending_max // 4
         """From here on a burst does not wait for the second to end: it might find no room."""
         self._unroomed = 0
@@ -135,9 +137,10 @@ class Telemetry:
 
     def _make_room(self) -> None:
         """Write a burst at once: many charge points may fill the memory in one turn of the loop."""
-        if self.failed is None and self._in_flight + self._crowded <= self._settings.pending_max:
+        in_flight = self._handed_over - self._let_go
+        if self.failed is None and in_flight + self._crowded <= self._settings.pending_max:
             self._hand_over()
-        elif self._in_flight + len(self._pending) >= self._settings.pending_max:
+        elif in_flight + len(self._pending) >= self._settings.pending_max:
             self._pending.popleft()
             self._unroomed += 1  # told with the next flush
 
@@ -146,7 +149,7 @@ class Telemetry:
         job = self._make_job()
         if job is None:
             return
-        self._in_flight += len(job.samples)
+        self._handed_over += len(job.samples)
         written = self._loop.run_in_executor(self._worker, self._run, job)
         task = self._loop.create_task(self._settle(job, written), name="telemetry flush")
         self._flushing.add(task)
@@ -169,8 +172,6 @@ class Telemetry:
         except (sqlite3.Error, OSError) as error:
             self._keep(job, f"{type(error).__name__}: {error}")
             return
-        finally:
-            self._in_flight -= len(job.samples)
         self.failed = None
         self._open_count = job.open_count
         self.rejected += job.rejected
@@ -204,7 +205,16 @@ class Telemetry:
         return _Job(samples, seal_over, self._clock.now_ms())
 
     def _run(self, job: _Job) -> None:
-        """In the worker thread: write a chunk, seal what is due, keep below the cap."""
+        """In the worker thread."""
+        count = len(job.samples)
+        try:
+            self._write(job)
+            job.samples = []  # the loop may be too busy to take the result for long
+        finally:
+            self._let_go += count
+
+    def _write(self, job: _Job) -> None:
+        """Write a chunk, seal what is due, keep below the cap."""
         store = self._store
         store.begin()
         try:
@@ -274,7 +284,8 @@ class Telemetry:
     def records(self) -> int:
         """Samples that HQ has not confirmed."""
         in_batches = sum(sealed.count for sealed in self._sealed.values())
-        return in_batches + self._open_count + self._in_flight + len(self._pending)
+        in_flight = self._handed_over - self._let_go
+        return in_batches + self._open_count + in_flight + len(self._pending)
 
     @property
     def size_bytes(self) -> int:
