@@ -48,6 +48,7 @@ from shared.contracts.events import (
     TransactionFramesLogged,
 )
 from shared.errors import ConfigError
+from shared.protection import load_file as load_protection
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,8 @@ class Agent:
         )
         self.station.screen.sources.system = self.health.system
         self.station.pins.use_file(data_dir / pins.FILE)
+        if settings.protection is not None:
+            self.station.protection.use_own(load_protection(settings.protection.file))
         self.local_api = LocalApi(
             data_dir / "agent.sock",
             handlers(self.station, self.health.state),

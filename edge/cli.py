@@ -8,24 +8,31 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge import settings as settings_module
+from edge import site_cli
+from edge.cli_parts import (
+    FAILED,
+    NOT_FOUND,
+    OK,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    ask,
+    load,
+    stop,
+)
 from shared import logs
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.replay import Setting
-
-_OK, _FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE = 0, 1, 2, 3, 5
-_SOCKET = "agent.sock"
+    from edge.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The station agent.")
-
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The station's edge.toml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+site_cli.add_to(app)
 
 
 @app.command()
@@ -35,7 +42,7 @@ def run(config: ConfigOption) -> None:
 
     from edge.app import serve
 
-    settings = _load(config)
+    settings = load(config)
     logs.set_up(level=settings.log.level)
 
     def on_listening(host: str, port: int) -> None:
@@ -44,7 +51,7 @@ def run(config: ConfigOption) -> None:
     try:
         uvloop.run(serve(settings, on_listening))
     except ConfigError as error:
-        _stop(str(error), _USAGE)
+        stop(str(error), USAGE)
 
 
 @app.command("check-config")
@@ -52,19 +59,20 @@ def check_config(config: Annotated[Path, typer.Argument(help="The file to check.
     """Check a configuration file; every wrong field is named. Exit 2 when one is wrong."""
     from edge.devices.chargers.ykc.dialect import DIALECTS
     from edge.station.tariffs import load_file
+    from shared.protection import load_file as load_protection
 
-    settings = _load(config)
+    settings = load(config)
     try:
         if settings.tariff is not None:
             load_file(settings.tariff.file)
+        if settings.protection is not None:
+            load_protection(settings.protection.file)
     except ConfigError as error:
-        _stop(str(error), _USAGE)
+        stop(str(error), USAGE)
     for section in settings.charge_point:
         if section.dialect not in DIALECTS:
             known = ", ".join(sorted(DIALECTS))
-            _stop(
-                f"{config}: charge_point.dialect: {section.dialect!r}, use one of {known}", _USAGE
-            )
+            stop(f"{config}: charge_point.dialect: {section.dialect!r}, use one of {known}", USAGE)
     typer.echo(f"{config}: good; station {settings.station.number}, zone {settings.station.zone}")
 
 
@@ -84,14 +92,14 @@ def adopt(
         "dialect": dialect,
         "rated_kw": rated_kw,
     }
-    answer = _ask(_load(config), request)
+    answer = ask(load(config), request)
     typer.echo(f"adopted {answer['adopted']} with {answer['connectors']} connectors")
 
 
 @app.command()
 def waiting(config: ConfigOption, as_json: JsonOption = False) -> None:
     """List charge points that knocked and are unknown."""
-    entries = _ask(_load(config), {"do": "waiting"})["waiting"]
+    entries = ask(load(config), {"do": "waiting"})["waiting"]
     if as_json:
         typer.echo(json.dumps(entries))
         return
@@ -102,22 +110,9 @@ def waiting(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def reset(
-    config: ConfigOption,
-    reason: Annotated[str, typer.Option(help="Why it is safe; kept with the event.")],
-    number: Annotated[str, typer.Option(help="Charge point; empty for the station.")] = "",
-    connector: Annotated[int, typer.Option(help="Connector; 0 for all of the charge point.")] = 0,
-) -> None:
-    """Lift a safety latch, on site, after its cause is gone."""
-    request = {"do": "reset", "number": number, "connector": connector, "reason": reason}
-    answer = _ask(_load(config), request)
-    typer.echo(f"released: {answer['released']}")
-
-
-@app.command()
 def state(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Show the running station: connectors, transactions, alarms, link."""
-    answer = _ask(_load(config), {"do": "state"})
+    answer = ask(load(config), {"do": "state"})
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return
@@ -135,7 +130,7 @@ def state(config: ConfigOption, as_json: JsonOption = False) -> None:
 @app.command()
 def export(config: ConfigOption) -> None:
     """Print the closed transactions that the station remembers, one JSON line each."""
-    for line in _ask(_load(config), {"do": "export"})["lines"]:
+    for line in ask(load(config), {"do": "export"})["lines"]:
         typer.echo(line)
 
 
@@ -149,21 +144,19 @@ def replay(
 ) -> None:
     """Replay a frame log into an empty station and print its export, as `vw edge export` does."""
     if not frames.is_dir():
-        _stop(
-            f"{frames}: no such folder; a station keeps its frames in DATA_DIR/frames", _NOT_FOUND
-        )
+        stop(f"{frames}: no such folder; a station keeps its frames in DATA_DIR/frames", NOT_FOUND)
     from tempfile import TemporaryDirectory
 
     from edge.replay import replay as play
 
-    setting = _replay_setting(_load(config) if config else None, zone)
+    setting = _replay_setting(load(config) if config else None, zone)
     with TemporaryDirectory(prefix="voltwarden-replay-") as folder, _progress() as progress:
         lines = asyncio.run(play(frames, Path(folder), setting, progress))
     for line in lines:
         typer.echo(line)
 
 
-def _replay_setting(settings: settings_module.Settings | None, zone: str) -> Setting:
+def _replay_setting(settings: Settings | None, zone: str) -> Setting:
     from zoneinfo import ZoneInfo
 
     from edge.app import local_charge_points
@@ -175,7 +168,7 @@ def _replay_setting(settings: settings_module.Settings | None, zone: str) -> Set
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            _stop(f"--zone: {zone!r} is no IANA time zone, for example Asia/Shanghai", _USAGE)
+            stop(f"--zone: {zone!r} is no IANA time zone, for example Asia/Shanghai", USAGE)
         return Setting(zone, timing.NORMAL, wire_timing.NORMAL, 1.0)
     scale = settings.clock.scale if settings.clock else 1.0
     fast = settings.timing.profile == "fast"
@@ -212,13 +205,13 @@ def decode(
     from edge.devices.chargers.ykc.dialect import DIALECTS
 
     if dialect not in DIALECTS:
-        _stop(f"--dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}", _USAGE)
+        stop(f"--dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}", USAGE)
     lines = frames if frames and frames != ["-"] else sys.stdin
     all_good = True
     for item in decode_lines(lines, DIALECTS[dialect]):
         all_good = is_good(item) and all_good
         typer.echo(json.dumps(item, ensure_ascii=False) if as_json else _in_words(item))
-    raise typer.Exit(_OK if all_good else _FAILED)
+    raise typer.Exit(OK if all_good else FAILED)
 
 
 def _in_words(item: dict[str, Any]) -> str:
@@ -226,28 +219,3 @@ def _in_words(item: dict[str, Any]) -> str:
         return f"garbage {item['garbage']} ({item['reason']})"
     fields = "  ".join(f"{name}={value}" for name, value in item.get("fields", {}).items())
     return f"{item['kind']} {item['name']} crc={item['crc']} seq={item['sequence']}  {fields}"
-
-
-def _load(config: Path) -> settings_module.Settings:
-    try:
-        return settings_module.load(config)
-    except ConfigError as error:
-        _stop(str(error), _USAGE)
-
-
-def _ask(settings: settings_module.Settings, request: dict[str, Any]) -> dict[str, Any]:
-    from edge.local_api import ask
-
-    socket = settings.station.data_dir / _SOCKET
-    try:
-        answer = asyncio.run(ask(socket, request))
-    except (OSError, TimeoutError):
-        _stop(f"no agent answers on {socket}; is `vw edge run` running?", _UNREACHABLE)
-    if not answer.pop("ok"):
-        _stop(str(answer["error"]), _FAILED)
-    return answer
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)

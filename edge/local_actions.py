@@ -49,6 +49,7 @@ class SiteActions:
             "reset": self.reset,
             "drill": self.drill,
             "pins": self.pins,
+            "alarms": self.alarms,
         }
 
     # Without a PIN
@@ -88,7 +89,21 @@ class SiteActions:
         """Whose PINs there are, after reading the station's own list again."""
         self._station.pins.refresh()
         people = self._station.pins.people()
-        return {"people": [{"name": person.name, "role": person.role} for person in people]}
+        ours = self._station.pins.set_on_site()
+        return {
+            "people": [
+                {
+                    "name": person.name,
+                    "role": person.role,
+                    "set_by": "site" if person in ours else "hq",
+                }
+                for person in people
+            ]
+        }
+
+    def alarms(self, _request: Request) -> Answer:
+        """All open alarms, worst first, as the screen shows them."""
+        return {"alarms": to_builtins(self._station.screen.alarms())}
 
     # With one
 

@@ -123,6 +123,12 @@ class TariffSection(_Section):
     file: Path
 
 
+class ProtectionSection(_Section):
+    """A protection document for a station without HQ; HQ's goes before it."""
+
+    file: Path
+
+
 class OfflineSection(_Section):
     """How much may be charged on trust while HQ is out of reach, in yuan."""
 
@@ -192,6 +198,7 @@ class Settings(BaseSettings):
     hq: HqSection | None = None
     charge_point: Annotated[tuple[ChargePointSection, ...], Field()] = ()
     tariff: TariffSection | None = None
+    protection: ProtectionSection | None = None
     offline: OfflineSection = OfflineSection()
     frame_log: FrameLogSection = FrameLogSection()
     telemetry: TelemetrySection = TelemetrySection()

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from edge.station.alarms import AlarmError
 from edge.station.effects import Effects
-from shared.clock import from_ms, to_ms
+from edge.station.protection import activate
+from shared.clock import to_ms
 from shared.contracts import commands as c
-from shared.contracts.events import ProtectionActivated
-from shared.errors import CommandRejectedError
+from shared.errors import CommandRejectedError, ProtectionError
 
 if TYPE_CHECKING:
     from edge.station.core import Station
@@ -47,25 +47,17 @@ def carry_site(station: Station, command: c.AnyCommand) -> Effects:
                 )
             case c.Instruct():
                 return station.instructions.put(command, now.wall_ms)
-    except (AlarmError, ValueError) as error:
+    except (AlarmError, ProtectionError, ValueError) as error:
         raise CommandRejectedError(str(error)) from error
     raise CommandRejectedError("unknown_command")
 
 
 def _publish_protection(station: Station, command: c.PublishProtection) -> Effects:
-    effects = Effects()
     before = station.protection.held
+    effects = Effects()
     effects.changes.append(station.protection.put(command))
-    held = station.protection.held
-    if held != before:
-        station.on_protection(held.protection)
-        effects.events.append(
-            ProtectionActivated(
-                occurred_at=from_ms(station.now().wall_ms),
-                version=held.version,
-                sha256=held.sha256,
-            )
-        )
+    if station.protection.held != before:
+        effects.add(activate(station))
     return effects
 
 

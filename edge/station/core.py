@@ -244,6 +244,7 @@ class Station:
         if self.latches.unreadable:
             effects.add(self.alarms.raise_alarm("latch_unreadable", alarms.STATION, now.wall_ms))
         effects.add(self.stores.at_start(now.wall_ms))
+        effects.add(protection.activate(self))
         self.perform(effects)
         if self._journal.recovered:
             self.on_new_journal()

@@ -164,6 +164,10 @@ class PinBook:
         theirs = self._published.pins if self._published else ()
         return list({pin.name: pin for pin in (*self._own, *theirs)}.values())
 
+    def set_on_site(self) -> tuple[Pin, ...]:
+        """Return the station's own list."""
+        return self._own
+
     def put(self, command: PublishPins) -> Change:
         """Take HQ's list. Raises ValueError with the path of the first wrong field."""
         check_pins(command.pins, "pins")

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from edge.journal import Change, Put
+from edge.station.effects import Effects
 from edge.station.stored import decode_one
+from shared import protection as documents
+from shared.clock import from_ms
 from shared.contracts.commands import PublishProtection
+from shared.contracts.events import ProtectionActivated
 from shared.contracts.protection import Protection
+from shared.errors import ProtectionError
+
+if TYPE_CHECKING:
+    from edge.station.core import Station
 
 logger = logging.getLogger(__name__)
 
 KIND = "protection"
 _PUBLISHED = "published"
+_STAFF = "staff"
 
 
 class Held(Struct, frozen=True):
@@ -37,17 +46,29 @@ class ProtectionShelf:
 
     def __init__(self, stored: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND`."""
+        self._fits: Callable[[Protection], None] = lambda _protection: None
+        self._own = Held(Protection(), 0, documents.document_hash(Protection()), "built-in")
         self._published = decode_one(stored, _PUBLISHED, PublishProtection)
-        self.held = _held(Protection(), 0, "built-in")
-        if self._published is not None:
-            self.held = _of_hq(self._published)
-        self.check: Callable[[Protection], None] = lambda _protection: None
-        """Raises when a document does not fit this station; set by whoever knows its lines."""
+        self._hold(_of_hq(self._published) if self._published else self._own)
+        self.problem = ""
+        """What is wrong with the document that holds, "" as a rule."""
+        self._look()
+
+    def connect(self, fits: Callable[[Protection], None]) -> None:
+        """Take what knows this station's lines and models: it raises ProtectionError.
+
+        A document that was good before a change of the configuration goes on protecting as far
+        as it can; `problem` says what of it cannot be.
+        """
+        self._fits = fits
+        self._look()
 
     def use_own(self, own: Protection) -> None:
         """Take the station's own file; HQ's document goes before it."""
+        self._own = Held(own, 0, documents.document_hash(own), "file")
         if self._published is None:
-            self.held = _held(own, 0, "file")
+            self._hold(self._own)
+            self._look()
 
     def put(self, command: PublishProtection) -> Change:
         """Take HQ's document.
@@ -58,28 +79,61 @@ class ProtectionShelf:
         """
         if command.version < self.held.version:
             raise ValueError("older_version")
-        self.check(command.protection)
+        documents.check(command.protection)
+        self._fits(command.protection)
         self._published = command
-        self.held = _of_hq(command)
+        self._hold(_of_hq(command))
+        self.problem = ""
         return _stored(command)
 
     def role_for(self, cause: str) -> str:
         """Return who may reset what this cause blocked: `staff` or `chief`."""
-        rows = self.held.protection.interlocks or ()
-        return next((row.role for row in rows if row.cause == cause), "staff")
+        return self._roles.get(cause, _STAFF)
 
     def everything(self) -> list[Change]:
         """Return the stored form of HQ's document."""
         return [_stored(self._published)] if self._published else []
 
+    def _hold(self, held: Held) -> None:
+        self.held = held
+        rows = documents.interlocks_of(held.protection)
+        self._roles = {row.cause: row.role for row in rows}
+
+    def _look(self) -> None:
+        try:
+            documents.check(self.held.protection)
+            self._fits(self.held.protection)
+        except ProtectionError as error:
+            self.problem = str(error)
+            logger.error("protection document %s does not fit: %s", self.held.source, error)
+        else:
+            self.problem = ""
+
+
+def activate(station: Station) -> Effects:
+    """Protect by the document that holds, and say so."""
+    held, now = station.protection.held, station.now()
+    station.on_protection(held.protection)
+    effects = Effects()
+    effects.events.append(
+        ProtectionActivated(
+            occurred_at=from_ms(now.wall_ms), version=held.version, sha256=held.sha256
+        )
+    )
+    problem = station.protection.problem
+    code, subject = "protection_degraded", "channel:document"
+    if problem:
+        effects.add(
+            station.alarms.raise_alarm(code, subject, now.wall_ms, channel=f"document ({problem})")
+        )
+    else:
+        effects.add(station.alarms.clear_alarm(code, subject, now.wall_ms))
+    return effects
+
 
 def _of_hq(published: PublishProtection) -> Held:
-    return _held(published.protection, published.version, f"hq {published.version}")
-
-
-def _held(protection: Protection, version: int, source: str) -> Held:
-    sha256 = hashlib.sha256(msgspec.json.encode(protection)).hexdigest()
-    return Held(protection, version, sha256, source)
+    protection, version = published.protection, published.version
+    return Held(protection, version, documents.document_hash(protection), f"hq {version}")
 
 
 def _stored(published: PublishProtection) -> Put:

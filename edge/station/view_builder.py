@@ -98,7 +98,7 @@ class ViewBuilder:
             zone_name=station.zone.key,
             site=held.protection.site,
             charge_points=charge_points,
-            alarms=self._alarms(places),
+            alarms=self.alarms(),
             points=self._points(places, held.protection, now),
             outputs=sources.outputs(),
             channels=sources.channels(),
@@ -226,9 +226,10 @@ class ViewBuilder:
 
     # Alarms
 
-    def _alarms(self, places: Places) -> tuple[v.AlarmView, ...]:
+    def alarms(self) -> tuple[v.AlarmView, ...]:
+        """Return the open alarms, worst first; of equals the unseen, then the oldest."""
+        places = self._places_now()
         alarms = [_alarm_view(alarm, places) for alarm in self._station.alarms.open_alarms()]
-        # Sorting is stable: of equals the oldest comes first.
         alarms.sort(
             key=lambda a: (_WORST_FIRST.index(a.severity), a.acknowledged_ms is not None, a.drill)
         )

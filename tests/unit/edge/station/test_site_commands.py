@@ -1,0 +1,194 @@
+"""Commands about protection and people on site: what is good holds, what is not changes nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from edge.station.pins import PinError, hash_pin
+from edge.station.protection import ProtectionShelf
+from shared.clock import from_ms
+from shared.contracts import commands as c
+from shared.contracts import events as e
+from shared.contracts.protection import Device, Interlock, Pin, Protection, Zone
+from shared.contracts.words import Outcome
+from shared.errors import ProtectionError
+from tests.fakes.station_site import CP, Site
+
+PIN = "274913"
+GOOD = Protection(zones=(Zone(name="north", connectors=((CP, 1),)),))
+BAD = Protection(zones=(Zone(name="north"), Zone(name="north")))
+
+
+@pytest.fixture
+async def site(tmp_path: Path):
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+def publish(version: int, protection: Protection = GOOD) -> c.PublishProtection:
+    return c.PublishProtection(version=version, protection=protection)
+
+
+async def outcome(site: Site, command: c.AnyCommand) -> tuple[Outcome, str]:
+    (settled,) = await site.command(command)
+    return settled.outcome, settled.reason
+
+
+async def test_a_good_document_holds_at_once_and_after_a_restart(site: Site) -> None:
+    seen: list[Protection] = []
+    site.station.on_protection = seen.append
+    assert await outcome(site, publish(3)) == (Outcome.DONE, "")
+    assert seen == [GOOD]
+    told = site.told(e.ProtectionActivated)[-1]
+    assert (told.version, told.sha256) == (3, site.station.protection.held.sha256)
+    await site.restart()
+    assert site.station.protection.held.protection == GOOD
+    assert site.station.protection.held.source == "hq 3"
+
+
+async def test_a_wrong_document_is_refused_with_its_path_and_the_last_one_holds(
+    site: Site,
+) -> None:
+    await site.command(publish(3))
+    got, reason = await outcome(site, publish(4, BAD))
+    assert (got, reason.split(":")[0]) == (Outcome.REJECTED, "zones[1].name")
+    assert await outcome(site, publish(2)) == (Outcome.REJECTED, "older_version")
+    assert site.station.protection.held.version == 3
+
+
+async def test_what_does_not_fit_the_stations_lines_is_refused(site: Site) -> None:
+    def fits(protection: Protection) -> None:
+        if protection.devices:
+            raise ProtectionError("devices[0].line", "no such line")
+
+    site.station.protection.connect(fits)
+    device = Device(name="d1", line="nowhere", unit_id=1, profile="x")
+    got = await outcome(site, publish(1, Protection(devices=(device,))))
+    assert got == (Outcome.REJECTED, "devices[0].line: no such line")
+
+
+async def test_the_same_document_again_is_done_and_activates_nothing(site: Site) -> None:
+    await site.command(publish(3))
+    before = len(site.told(e.ProtectionActivated))
+    assert await outcome(site, publish(3)) == (Outcome.DONE, "")
+    assert len(site.told(e.ProtectionActivated)) == before
+
+
+async def test_a_document_that_no_longer_fits_protects_and_is_an_alarm(site: Site) -> None:
+    await site.command(publish(3))
+
+    def nothing_fits(_protection: Protection) -> None:
+        raise ProtectionError("devices[0].line", "no such line")
+
+    site.station.protection.connect(nothing_fits)
+    site.station.start()
+    assert site.station.alarms.is_open("protection_degraded", "channel:document")
+    assert site.station.protection.held.version == 3
+
+
+def test_the_stations_own_document_serves_until_hq_has_one() -> None:
+    shelf = ProtectionShelf({})
+    assert shelf.held.source == "built-in"
+    shelf.use_own(GOOD)
+    assert (shelf.held.source, shelf.held.version) == ("file", 0)
+    put = shelf.put(publish(1, Protection()))
+    assert shelf.held.source == "hq 1"
+    again = ProtectionShelf({put.key: put.blob})
+    again.use_own(GOOD)
+    assert again.held.source == "hq 1"
+
+
+def test_who_may_reset_stands_in_the_matrix() -> None:
+    shelf = ProtectionShelf({})
+    shelf.use_own(Protection(interlocks=(Interlock(cause="smoke", role="chief"),)))
+    assert shelf.role_for("smoke") == "chief"
+    assert shelf.role_for("water") == "staff"
+
+
+async def test_pins_of_hq_open_and_survive_a_restart(site: Site) -> None:
+    pins = (Pin(name="Wang", role="chief", hash=hash_pin(PIN)),)
+    assert await outcome(site, c.PublishPins(version=2, pins=pins)) == (Outcome.DONE, "")
+    assert await outcome(site, c.PublishPins(version=1, pins=())) == (
+        Outcome.REJECTED,
+        "older_version",
+    )
+    await site.restart()
+    assert await site.station.pins.check(PIN, "chief") == "Wang"
+
+
+@pytest.mark.parametrize(
+    ("pin", "path"),
+    [
+        (Pin(name="", role="staff", hash=hash_pin(PIN)), "pins[1].name"),
+        (Pin(name="Li", role="staff", hash=hash_pin(PIN)), "pins[1].name"),
+        (Pin(name="Wu", role="king", hash=hash_pin(PIN)), "pins[1].role"),
+        (Pin(name="Wu", role="staff", hash="274913"), "pins[1].hash"),
+        (
+            Pin(name="Wu", role="staff", hash="$argon2i$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAA"),
+            "pins[1].hash",
+        ),
+        (
+            Pin(
+                name="Wu",
+                role="staff",
+                hash="$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAA",
+            ),
+            "pins[1].hash",
+        ),
+    ],
+)
+async def test_wrong_pins_are_refused_with_their_path(site: Site, pin: Pin, path: str) -> None:
+    li = Pin(name="Li", role="staff", hash=hash_pin("111222"))
+    got, reason = await outcome(site, c.PublishPins(version=1, pins=(li, pin)))
+    assert (got, reason.split(":")[0]) == (Outcome.REJECTED, path)
+    with pytest.raises(PinError, match="none is set"):
+        await site.station.pins.check(PIN)
+
+
+async def test_hq_acknowledges_and_shelves_an_alarm(site: Site) -> None:
+    station = site.station
+    now_ms = site.clock.now_ms()
+    station.perform(station.alarms.raise_alarm("clock_offset", f"charge_point:{CP}", now_ms))
+    alarm = station.alarms.find("clock_offset", f"charge_point:{CP}")
+    assert alarm is not None
+    acknowledge = c.AcknowledgeAlarm(alarm_id=alarm.alarm_id, by="Zhao")
+    assert await outcome(site, acknowledge) == (Outcome.DONE, "")
+    assert await outcome(site, acknowledge) == (Outcome.DONE, "")
+    (told,) = site.told(e.AlarmAcknowledged)
+    assert (told.by, told.at_hq) == ("Zhao", True)
+    until = from_ms(now_ms) + timedelta(hours=1)
+    shelve = c.ShelveAlarm(alarm_id=alarm.alarm_id, until=until, reason="repair", by="Zhao")
+    assert await outcome(site, shelve) == (Outcome.DONE, "")
+    await site.restart()
+    (kept,) = [a for a in site.station.alarms.open_alarms() if a.code == "clock_offset"]
+    assert (kept.acknowledged_by, kept.shelved_reason) == ("Zhao", "repair")
+    site.clock.advance(3601)
+    await site.tick()
+    assert [each.until for each in site.told(e.AlarmShelved)] == [until, None]
+    unknown = c.AcknowledgeAlarm(alarm_id=uuid4(), by="Zhao")
+    assert (await outcome(site, unknown))[1].startswith("unknown_alarm")
+
+
+async def test_an_instruction_is_answered_by_whoever_reads_it(site: Site) -> None:
+    instruction_id = uuid4()
+    order = c.Instruct(instruction_id=instruction_id, text_zh="撤离", text_en="", by="HQ")
+    assert await outcome(site, order) == (Outcome.DONE, "")
+    await site.restart()
+    (shown,) = site.station.instructions.all()
+    assert (shown.text_zh, shown.text_en) == ("撤离", "撤离")
+    station = site.station
+    for _ in range(2):
+        now_ms = site.clock.now_ms()
+        station.perform(station.instructions.acknowledge(instruction_id, "Li", now_ms))
+    await site.settle()
+    (told,) = site.told(e.InstructionAcknowledged)
+    assert (told.instruction_id, told.by) == (instruction_id, "Li")
+    await site.restart()
+    assert site.station.instructions.all() == []
+    empty = c.Instruct(instruction_id=uuid4(), text_zh=" ", text_en="")
+    assert (await outcome(site, empty))[0] is Outcome.REJECTED
