@@ -101,8 +101,9 @@ class Point(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One value of a device.
 
     `address` counts from 0, as on the wire. A number is `raw × scale + offset`. A contact is 1
-    when its raw value (or `bit` of the register) is one of `alarm_values`; with `normal_values`
-    any other raw value is invalid. `invalid` are raw values that mean that there is none;
+    when its raw value (or `bit` of the register) is one of `alarm_values` (a bit that is set,
+    unless told otherwise) or, with `normal_values` alone, none of those; with both, what is in
+    neither is invalid. `invalid` are raw values that mean that there is none;
     outside `min`…`max` (in the quantity's unit) a value cannot be. Safety points are read in
     every round of their line, the others every `period_s`.
     """
@@ -261,7 +262,7 @@ def _layout_faults(point: Point) -> Iterator[tuple[str, str]]:
         return
     if point.type in _FLOATS:
         yield "type", "a contact is a whole number"
-    if not (is_bit or point.bit is not None or point.alarm_values):
+    if not (is_bit or point.bit is not None or point.alarm_values or point.normal_values):
         yield "alarm_values", "say which raw values of the register mean 1"
     if both := set(point.alarm_values) & set(point.normal_values):
         yield "normal_values", f"{sorted(both)} cannot be alarm and normal at once"
@@ -305,6 +306,8 @@ def _number(point: Point, raw: Sequence[int | bool]) -> int | float:
 
 
 def _contact(point: Point, number: int) -> tuple[float | None, Quality]:
+    if point.normal_values and not point.alarm_values:
+        return float(number not in point.normal_values), Quality.GOOD
     if number in (point.alarm_values or (1,)):
         return 1.0, Quality.GOOD
     if point.normal_values and number not in point.normal_values:
@@ -348,9 +351,12 @@ def _raw(point: Point, value: float | None) -> int | float:
 
 
 def _raw_contact(point: Point, *, on: bool) -> int:
+    normal = point.normal_values
+    if on and normal and not point.alarm_values:
+        return next(number for number in range(len(normal) + 1) if number not in normal)
     alarms = point.alarm_values or (1,)
     if on:
         return alarms[0]
-    if point.normal_values:
-        return point.normal_values[0]
+    if normal:
+        return normal[0]
     return next(number for number in range(len(alarms) + 1) if number not in alarms)

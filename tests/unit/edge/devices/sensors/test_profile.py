@@ -181,6 +181,13 @@ def test_alarm_and_fault_of_one_register_are_told_apart() -> None:
     assert said == [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [None, None]]
 
 
+def test_whatever_is_not_normal_is_an_alarm() -> None:
+    status = point(quantity=Quantity.DETECTOR_FAULT, normal_values=(0,))
+
+    assert [decode(status, [raw])[0] for raw in (0, 1, 6)] == [0.0, 1.0, 1.0]
+    assert (encode(status, 1.0), encode(status, 0.0)) == ([1], [0])
+
+
 def test_a_contact_may_rest_closed() -> None:
     door = point(
         quantity=Quantity.DOOR_OPEN, table=Table.DISCRETE, type=ValueType.BIT, alarm_values=(0,)
