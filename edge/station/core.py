@@ -361,13 +361,13 @@ class Station:
             effects.add(self.book.tick(now))
             effects.add(self.book.flush())
         effects.add(self.carrier.tick())
-        for number, since_s in self.lost_since_s.items():
-            if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
-                place = alarms.charge_point(number)
         due, escalated = self.alarms.tick(now)
         effects.add(due)
         for alarm in escalated:
             self.on_escalated(alarm)
+        for number, since_s in self.lost_since_s.items():
+            if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
+                place = alarms.charge_point(number)
                 effects.add(self.alarms.raise_alarm("charge_point_offline", place, now.wall_ms))
         effects.add(self._check_tariff(now))
         self.perform(effects)
