@@ -24,6 +24,7 @@ from edge.cli_parts import (
     load,
     stop,
 )
+from edge.devices.sensors import cli as sensors_cli
 from shared import logs
 from shared.errors import ConfigError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The station agent.")
 site_cli.add_to(app)
+app.add_typer(sensors_cli.app, name="sensors")
 
 
 @app.command()
@@ -67,6 +69,7 @@ def check_config(config: Annotated[Path, typer.Argument(help="The file to check.
             load_file(settings.tariff.file)
         if settings.protection is not None:
             load_protection(settings.protection.file)
+        line_report = sensors_cli.line_report(settings)
     except ConfigError as error:
         stop(str(error), USAGE)
     for section in settings.charge_point:
@@ -74,6 +77,8 @@ def check_config(config: Annotated[Path, typer.Argument(help="The file to check.
             known = ", ".join(sorted(DIALECTS))
             stop(f"{config}: charge_point.dialect: {section.dialect!r}, use one of {known}", USAGE)
     typer.echo(f"{config}: good; station {settings.station.number}, zone {settings.station.zone}")
+    for text in line_report:
+        typer.echo(text)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import ssl
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,9 +22,11 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from edge.devices.sensors.lines import BAUDS, LineConfig, Transport
 from shared.clock import Clock, ScaledClock, SystemClock
 from shared.errors import ConfigError
 
@@ -129,6 +131,52 @@ class ProtectionSection(_Section):
     file: Path
 
 
+class SensorsSection(_Section):
+    """Models of Modbus devices beside those that ship."""
+
+    profile_dir: Path | None = Field(default=None, description="a folder of MODEL.toml files")
+
+    @field_validator("profile_dir")
+    @classmethod
+    def _is_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"{value} is no folder; it holds one MODEL.toml for each model")
+        return value
+
+
+class LineSection(_Section):
+    """A Modbus line with sensors and outputs; devices name it in the protection document."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,24}$")
+    transport: Transport = Field(description="tcp, rtu_over_tcp or serial")
+    host: str = ""
+    port: int = Field(default=502, ge=1, le=65535)
+    device: str = Field(default="", description="a serial port, for example /dev/ttyS1")
+    baud: int = Field(default=9600, description="of the wire, also behind a serial server")
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    period_ms: int = Field(default=100, ge=20, le=10_000, description="of safety points")
+
+    @field_validator("baud")
+    @classmethod
+    def _known_baud(cls, value: int) -> int:
+        if value not in BAUDS:
+            raise ValueError(f"use one of {', '.join(map(str, BAUDS))}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.transport is Transport.SERIAL and not self.device:
+            raise ValueError("a serial line needs `device`, for example /dev/ttyS1")
+        if self.transport is not Transport.SERIAL and not self.host:
+            raise ValueError("a line over TCP needs `host`")
+        return self
+
+    def config(self) -> LineConfig:
+        """Return what the line's own code works with."""
+        return LineConfig(**self.model_dump())
+
+
 class OfflineSection(_Section):
     """How much may be charged on trust while HQ is out of reach, in yuan."""
 
@@ -199,6 +247,8 @@ class Settings(BaseSettings):
     charge_point: Annotated[tuple[ChargePointSection, ...], Field()] = ()
     tariff: TariffSection | None = None
     protection: ProtectionSection | None = None
+    line: tuple[LineSection, ...] = ()
+    sensors: SensorsSection = SensorsSection()
     offline: OfflineSection = OfflineSection()
     frame_log: FrameLogSection = FrameLogSection()
     telemetry: TelemetrySection = TelemetrySection()
@@ -216,6 +266,19 @@ class Settings(BaseSettings):
         if twice := [number for number, count in counts.items() if count > 1]:
             raise ValueError(f"{', '.join(twice)}: more than one section with this number")
         return sections
+
+    @field_validator("line")
+    @classmethod
+    def _each_line_once(cls, sections: tuple[LineSection, ...]) -> tuple[LineSection, ...]:
+        for what in ("name", "device"):
+            counts = Counter(getattr(section, what) for section in sections)
+            if twice := [value for value, count in counts.items() if value and count > 1]:
+                raise ValueError(f"{', '.join(twice)}: more than one line with this {what}")
+        return sections
+
+    def lines(self) -> tuple[LineConfig, ...]:
+        """Return the Modbus lines."""
+        return tuple(section.config() for section in self.line)
 
     @classmethod
     def settings_customise_sources(

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _CHAR_BITS = 11
 """Start, eight data, parity or a second stop, stop."""
 _FAST_BAUD = 19_200

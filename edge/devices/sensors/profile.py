@@ -18,11 +18,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from edge.devices.sensors.lines import BAUDS
 from shared.contracts.protection import CONTACTS, NAME_MAX, OF_CONNECTORS, Quality, Quantity
 from shared.errors import ConfigError
 
 ADDRESS_MAX = 0xFFFF
-BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _DIGITS = 6
 """A scaled value is rounded to so many decimals: 0.1 × 305 is 30.5, not 30.500000000000004."""
 

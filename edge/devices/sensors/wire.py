@@ -100,6 +100,11 @@ class Wire(asyncio.Protocol):
                 await self._loop.create_connection(lambda: self, config.host, config.port)
             await self._made
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether frames can go out."""
+        return self._transport is not None
+
     def close(self) -> None:
         """Let go of the connection; `on_lost` is not called."""
         self._on_lost = _ignore
