@@ -12,7 +12,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.clock import Clock, ScaledClock, SystemClock
@@ -112,6 +119,36 @@ class WorkerSection(_Section):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: none")
 
 
+class SmtpSection(_Section):
+    """The mail server for notices; without a host there are no e-mails."""
+
+    host: str = ""
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    username: str = ""
+    password_file: Path | None = Field(default=None, description="holds nothing but the password")
+    sender: str = Field(default="voltwarden@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
+
+    def read_password(self) -> str:
+        """Return the password, "" for none. Raises ConfigError."""
+        if self.password_file is None:
+            return ""
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"smtp.password_file: {self.password_file} cannot be read: {error.strerror}"
+            ) from error
+
+
+class NotifySection(_Section):
+    """Where notices may go."""
+
+    allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="networks that webhooks may reach beside public addresses"
+    )
+
+
 class ClockSection(_Section):
     """A scaled clock, shared by all processes of a demo."""
 
@@ -138,6 +175,8 @@ class Settings(BaseSettings):
     broker: BrokerSection = BrokerSection()
     web: WebSection = WebSection()
     worker: WorkerSection = WorkerSection()
+    smtp: SmtpSection = SmtpSection()
+    notify: NotifySection = NotifySection()
     clock: ClockSection | None = None
     log: LogSection = LogSection()
 

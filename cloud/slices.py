@@ -12,6 +12,7 @@ from cloud.access import routes as access_routes
 from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
+from cloud.alarms.notify import routes as notify_routes
 from cloud.console import pages as console_pages
 from cloud.identity import pages as identity_pages
 from cloud.identity import routes as identity_routes
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # Before the alarms themselves: `stream` is no alarm's id.
     alarms_stream.router,
     alarms_routes.router,
+    notify_routes.router,
     identity_pages.router,
     orders_pages.router,
     console_pages.router,

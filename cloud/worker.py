@@ -16,6 +16,8 @@ from prometheus_client import start_http_server
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms.broker_watch import BrokerWatch
+from cloud.alarms.notify.delivery import Notifier
+from cloud.alarms.notify.senders import MailServer, Senders
 from cloud.core.connections import Connections, check_database, open_connections
 from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
@@ -62,6 +64,7 @@ class Worker:
         clock: Clock,
         connections: Connections,
         pool: Pool,
+        senders: Senders,
     ) -> None:
         self._settings = settings
         self._sessions = connections.sessions
@@ -116,6 +119,7 @@ class Worker:
             clock=clock,
             patience_s=settings.worker.broker_down_s,
         )
+        self.notifier = Notifier(sessions=self._sessions, senders=senders, clock=clock)
         self.jobs = self._jobs(pool, clock)
 
     async def run(self) -> None:
@@ -127,6 +131,7 @@ class Worker:
             tasks.create_task(self.live.run())
             tasks.create_task(self.presence.run())
             tasks.create_task(self.publisher.run())
+            tasks.create_task(self.notifier.run())
             tasks.create_task(listen(self._settings.database.raw_url, self.publisher.wake))
             for job in self.jobs:
                 tasks.create_task(_repeat(job))
@@ -205,7 +210,9 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         pool = await stack.enter_async_context(
             asyncpg.create_pool(settings.database.raw_url, min_size=1, max_size=_POOL_MAX)
         )
-        yield Worker(settings, clock=clock, connections=connections, pool=pool)
+        senders = Senders(allowed=settings.notify.allowed_networks, mail=_mail_server(settings))
+        stack.push_async_callback(senders.close)
+        yield Worker(settings, clock=clock, connections=connections, pool=pool, senders=senders)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -238,6 +245,20 @@ def _broker_address(settings: Settings) -> BrokerAddress:
         username=broker.username,
         password=broker.read_password(),
         tls_ca_file=str(broker.tls_ca_file) if broker.tls_ca_file else None,
+    )
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    smtp = settings.smtp
+    if not smtp.host:
+        return None
+    return MailServer(
+        host=smtp.host,
+        port=smtp.port,
+        security=smtp.security,
+        sender=smtp.sender,
+        username=smtp.username,
+        password=smtp.read_password(),
     )
 
 

@@ -213,7 +213,7 @@ async def _put_aside(
 ) -> None:
     alarm.shelved_until = wish.until
     alarm.shelved_by, alarm.shelved_reason = wish.by, wish.reason
-    alarm.notify_at = wish.until or now
+    alarm.notify_at = now
     details = {"reason": wish.reason} if wish.reason else {}
     if wish.until is not None:
         details["until"] = wish.until.isoformat()

@@ -39,7 +39,8 @@ class Alarm(SQLModel, table=True):
 
     `object` is as in `AlarmRaised`; an alarm of HQ itself has no station and an object `hq:NAME`.
     `alarm_id` is the station's own, the newest that it gave to this cause. `notify_at` is when
-    the notices of this alarm are to be thought over next, None for never.
+    the notices of this alarm are to be thought over next, None for never; they are timed from
+    `notify_from`, when HQ heard of it or of its becoming worse.
     """
 
     __tablename__ = "alarms_alarm"
@@ -91,6 +92,7 @@ class Alarm(SQLModel, table=True):
     escalation_level: int = 0
     silenced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     silenced_by: str = ""
+    notify_from: datetime = Field(sa_type=UtcDateTime)
     notify_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 

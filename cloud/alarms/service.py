@@ -58,6 +58,7 @@ async def raise_alarm(
         drill=event.drill,
         raised_at=event.occurred_at,
         received_at=now,
+        notify_from=now,
         notify_at=now,
     )
     await _note(session, alarm, Step.RAISED, at=event.occurred_at, now=now)
@@ -191,6 +192,7 @@ async def raise_of_hq(
         params=dict(params or {}),
         raised_at=now,
         received_at=now,
+        notify_from=now,
         notify_at=now,
     )
     await _note(session, alarm, Step.RAISED, at=now, now=now)
@@ -244,7 +246,8 @@ async def _repeat(session: AsyncSession, alarm: Alarm, event: AlarmRaised, now: 
     alarm.severity = min(alarm.severity, event.severity, key=RANK.__getitem__)
     alarm.drill = alarm.drill and event.drill
     alarm.acknowledged_at, alarm.acknowledged_by = None, ""
-    alarm.shelved_until, alarm.notify_at = None, now
+    alarm.shelved_until = None
+    alarm.notify_from = alarm.notify_at = now
     await _note(session, alarm, Step.WORSENED, at=event.occurred_at, now=now, details=details)
 
 

@@ -450,6 +450,7 @@ def upgrade() -> None:
         sa.Column("silenced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("silenced_by", sa.String(), nullable=False),
         sa.Column("notify_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("notify_from", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_alarm_station_id")
         ),

@@ -1,0 +1,74 @@
+"""What notices say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from uuid import UUID
+
+from cloud.alarms.models import Alarm
+from cloud.alarms.notify.messages import SHOWN_MAX, lines, message_of, subject
+from cloud.alarms.notify.models import NoticeKind
+from cloud.alarms.notify.senders import signature
+from cloud.stations.models import Station
+from shared.contracts.words import Severity
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+STATION = Station(
+    id=UUID(int=1),
+    operator_id=UUID(int=2),
+    station_no="S-1",
+    name_zh="一号站",
+    name_en="Station one",
+    time_zone="Asia/Shanghai",
+    secret_hash="",
+    created_at=NOW,
+)
+
+
+def alarm(number: int, code: str, severity: Severity, *, drill: bool = False) -> Alarm:
+    return Alarm(
+        id=UUID(int=number),
+        operator_id=UUID(int=2),
+        station_id=UUID(int=1),
+        alarm_id=UUID(int=number),
+        code=code,
+        object="zone:A",
+        severity=severity,
+        drill=drill,
+        raised_at=NOW,
+        received_at=NOW,
+        notify_from=NOW,
+    )
+
+
+def test_the_worst_comes_first_in_both_languages() -> None:
+    alarms = [alarm(1, "door_open", Severity.MINOR), alarm(2, "smoke", Severity.CRITICAL)]
+    message = message_of(NoticeKind.RAISED, alarms, STATION, NOW)
+    assert subject(message, "en") == "[Critical] Alarm Station one S-1: Smoke (+1)"
+    assert subject(message, "zh") == "[紧急] 告警 一号站 S-1: 烟雾报警 (+1)"
+    text = lines(message, "zh")
+    assert "zone:A · 2026-11-22 14:00:00 CST" in text
+    assert any("拨打 119" in line for line in text)
+
+
+def test_a_drill_is_marked_and_many_are_counted() -> None:
+    many = [alarm(n, "siren_drill", Severity.INFO, drill=True) for n in range(1, SHOWN_MAX + 9)]
+    message = message_of(NoticeKind.RAISED, many, STATION, NOW)
+    assert subject(message, "en").startswith("[DRILL] [Info]")
+    assert (len(message["alarms"]), message["count"]) == (SHOWN_MAX, SHOWN_MAX + 8)
+    assert lines(message, "en")[-1] == "and 8 more"
+    mixed = message_of(
+        NoticeKind.RAISED, [*many, alarm(99, "smoke", Severity.CRITICAL)], STATION, NOW
+    )
+    assert mixed["drill"] is False
+
+
+def test_receivers_can_check_who_sent_it() -> None:
+    key = b"0123456789abcdef0123456789abcdef"
+    headers = signature("whsec_" + base64.b64encode(key).decode(), UUID(int=3), 1700000000, b"{}")
+    signed = f"{UUID(int=3)}.1700000000.{{}}".encode()
+    wanted = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{wanted}"
