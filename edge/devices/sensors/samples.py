@@ -1,4 +1,4 @@
-"""What of the sensors goes into telemetry: a sample a point a minute, and each change that counts."""
+"""What of the sensors goes into telemetry: one sample a minute of each point, and each change."""
 
 from __future__ import annotations
 
