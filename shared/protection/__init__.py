@@ -7,7 +7,7 @@ from shared.protection.built_in import (
     rules_of,
 )
 from shared.protection.checks import check
-from shared.protection.document import document_hash, load_file
+from shared.protection.document import document_hash, load_file, read_tables
 from shared.protection.words import unit_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "document_hash",
     "interlocks_of",
     "load_file",
+    "read_tables",
     "rules_of",
     "unit_of",
 ]

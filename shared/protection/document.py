@@ -50,20 +50,28 @@ def load_file(path: Path) -> Protection:
     """
     try:
         with path.open("rb") as file:
-            tables = tomllib.load(file)
-        protection = msgspec.convert(tables, Protection)
-        _no_unknown(tables, protection, "")
-        check(protection)
+            return read_tables(tomllib.load(file))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: no TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        field = where.rstrip("`").lstrip(".") or "document"
-        raise ConfigError(f"{path}: {field}: {what}") from error
     except ProtectionError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def read_tables(tables: Any) -> Protection:
+    """Read and check a document that is plain data, as TOML and JSON give it.
+
+    Raises:
+        ProtectionError: The first wrong or unknown field, by its path; `document` for the whole.
+    """
+    try:
+        protection = msgspec.convert(tables, Protection)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        raise ProtectionError(where.rstrip("`").lstrip(".") or "document", what) from error
+    _no_unknown(tables, protection, "")
+    check(protection)
     return protection
 
 
