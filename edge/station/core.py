@@ -164,7 +164,7 @@ class Station:
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
         self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
-        # Called with each end that a record brought.
+        # Called with each end of a transaction, however it came.
         self.on_ended: Callable[[e.TransactionEnded], None] = lambda _ended: None
         # Called when the journal is a new one, in place of a broken one.
         self.on_new_journal: Callable[[], None] = lambda: None
@@ -271,6 +271,9 @@ class Station:
             )
         else:
             self._journal.append(effects.events, effects.changes)
+        for event in effects.events:
+            if type(event) is e.TransactionEnded:
+                self.on_ended(event)
 
     def tell(self, event: e.AnyEvent) -> None:
         """Store one fact for HQ."""

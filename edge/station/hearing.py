@@ -251,11 +251,7 @@ class Hearing:
         if self._station.crowded:
             # It could not be stored: the charge point keeps it and sends it again.
             return
-        effects = on_record(self._station.book, self._station.alarms, report)
-        self._station.perform(effects)
-        for event in effects.events:
-            if isinstance(event, e.TransactionEnded):
-                self._station.on_ended(event)
+        self._station.perform(on_record(self._station.book, self._station.alarms, report))
 
     def _on_tariff_held(self, report: r.TariffHeld) -> None:
         effects = Effects()

@@ -133,7 +133,7 @@ async def test_what_a_broken_journal_owed_hq_comes_from_the_second_copy(tmp_path
         await station.agent.journal.commit([])
         batch = station.agent.journal.head(Lane.BILL)
         assert batch is not None
-        (ended,) = unpack_events(batch.body)
+        ended, *_where_its_frames_are = unpack_events(batch.body)
         assert isinstance(ended, TransactionEnded)
         assert ended.transaction_no == TX
 

@@ -186,6 +186,8 @@ async def test_nobody_ends_or_feeds_another_charge_points_transaction(site: Site
 
 async def test_a_record_that_never_comes_is_estimated_then_corrected(site: Site) -> None:
     number = await site.run()
+    heard: list[e.TransactionEnded] = []
+    site.station.on_ended = heard.append
     site.clock.advance(15)
     site.sample(plugged_in=True)
     for _ in range(12):
@@ -201,6 +203,7 @@ async def test_a_record_that_never_comes_is_estimated_then_corrected(site: Site)
     _, corrected = ends(site)
     assert corrected.ended_by is EndKind.CORRECTED
     assert corrected.transaction_id == estimated.transaction_id
+    assert heard == [estimated, corrected]  # whoever looks for the frames of an end
 
 
 async def test_nothing_is_estimated_while_the_charge_point_is_away(site: Site) -> None:
