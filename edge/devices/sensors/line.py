@@ -47,6 +47,8 @@ _LATE_S = 0.3
 """How long an answer may still be on its way that could be taken for another's."""
 _SLOT_AT_LEAST_EVERY = 10
 """A line whose safety points fill its period still asks something else so many rounds apart."""
+_MARGIN_S = 0.003
+"""A silent device's turn ends so much before the next round."""
 _STALE_PERIODS = 3
 _RECONNECT_FIRST_S, _RECONNECT_MAX_S = 0.25, 5.0
 _ALL_SILENT_S = 10.0
@@ -220,7 +222,7 @@ class Line:
             next_s += self.config.period_s
             if next_s < now_s:
                 self._overruns += 1
-                next_s = now_s
+                next_s = max(next_s, now_s - self.config.period_s)  # one late round is caught up
             await self._rest(next_s)
 
     def _on_lost(self, reason: str) -> None:
@@ -259,7 +261,7 @@ class Line:
         Returns whether the next may follow: not after a device that let us wait.
         """
         now_s = self._clock.monotonic_s()
-        remaining_s = deadline_s - now_s
+        remaining_s = deadline_s - now_s - _MARGIN_S
         if remaining_s < TIMEOUT_MIN_S and self._without_slot < _SLOT_AT_LEAST_EVERY:
             return False
         due = min(self._turns(), key=lambda turn: turn[0], default=None)

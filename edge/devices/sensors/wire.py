@@ -77,7 +77,6 @@ class Wire(asyncio.Protocol):
         self._quiet_from_s = 0.0
         self._heard = False
         self._echoes = False
-        self._fault = ""
         self.discarded = 0
         """Frames and noise that answered nothing, since the connection was made."""
 
@@ -142,8 +141,7 @@ class Wire(asyncio.Protocol):
         if self._config.has_numbers:
             self._number = self._number % 0xFFFF + 1
             request.transaction_id = self._number
-        else:
-            self._buffer = b""  # what came before the request cannot answer it
+        self._buffer = b""  # what came before the request cannot answer it
         self._sent = self._framer.buildFrame(request)
         self._request, self._heard = request, False
         answer = self._answer = self._loop.create_future()
@@ -188,7 +186,7 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop: the peer closed, or the tty is gone."""
         self._transport = None
-        reason = self._fault or (str(exc) if exc else "closed by the other end")
+        reason = str(exc) if exc else "closed by the other end"
         self._fail(NoAnswerError(reason))
         self._on_lost(reason)
 
@@ -228,19 +226,15 @@ class Wire(asyncio.Protocol):
 
     def _wait_or_drop(self) -> None:
         """More bytes may complete the frame, unless it cannot be one."""
-        if not self._config.has_numbers:
-            if len(self._buffer) > _FRAME_MAX:
-                self._buffer = b""
-                self.discarded += 1
-            return
         head = self._buffer
-        is_foreign = len(head) >= 4 and head[2:4] != b"\0\0"
-        is_long = len(head) >= 6 and int.from_bytes(head[4:6], "big") > _FRAME_MAX
-        if (is_foreign or is_long) and self._transport is not None:
+        is_none = len(head) > _FRAME_MAX
+        if self._config.has_numbers:
+            is_none |= int.from_bytes(head[4:6], "big") > _FRAME_MAX
+            is_none |= any(head[2:4])  # another protocol's number
+        if is_none:
             self._buffer = b""
+            self._heard = True
             self.discarded += 1
-            self._fault = "bytes that are no Modbus/TCP"
-            self._transport.close()  # where the next frame begins is not to be found any more
 
     def _take(self, unit_id: int, number: int, message: bytes) -> bool:
         request, answer = self._request, self._answer

@@ -114,9 +114,31 @@ title_zh = "二"
 title_en = "two"
 """
 )
+TWINS = HEAD.format(model="twins") + (
+    """
+[[point]]
+name = "one"
+quantity = "voltage_v"
+table = "input"
+address = 1
+type = "uint16"
+period_s = 0.2
+title_zh = "一"
+title_en = "one"
+[[point]]
+name = "two"
+quantity = "voltage_v"
+table = "input"
+address = 10
+type = "uint16"
+period_s = 0.2
+title_zh = "二"
+title_en = "two"
+"""
+)
 PROFILES: dict[str, Profile] = {
     profile.model: profile
-    for profile in (parse_profile(text, "test") for text in (SMOKE, AIR, RELAY))
+    for profile in (parse_profile(text, "test") for text in (SMOKE, AIR, RELAY, TWINS))
 }
 
 

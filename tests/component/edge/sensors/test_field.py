@@ -12,7 +12,7 @@ from pymodbus.framer import FramerType
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import DeviceAnswering
-from shared.contracts.protection import Protection, Quality
+from shared.contracts.protection import Device, Protection, Quality
 from tests.component.edge.sensors.field_support import (
     Fault,
     Server,
@@ -87,7 +87,11 @@ def _garbage(data: bytes) -> bytes:
 
 
 def _other_function(data: bytes) -> bytes:
-    return data[:7] + b"\x03\x02\x00\x01"
+    return data[:4] + b"\x00\x04" + data[6:7] + b"\x01\x01\x00"
+
+
+def _other_length(data: bytes) -> bytes:
+    return data[:4] + b"\x00\x05" + data[6:7] + b"\x02\x02\x00\x00"
 
 
 def _echo_of_request(data: bytes) -> bytes:
@@ -96,7 +100,7 @@ def _echo_of_request(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "fault",
-    [mute, _wrong_unit, _short, _garbage, _other_function, _echo_of_request],
+    [mute, _wrong_unit, _short, _garbage, _other_function, _other_length, _echo_of_request],
     ids=lambda fault: fault.__name__.strip("_"),
 )
 async def test_a_lying_detector_is_a_fault_within_three_polls(fault: Fault) -> None:
@@ -157,6 +161,26 @@ async def test_an_answer_that_comes_too_late_is_nobodys(server: Server) -> None:
     assert {s.value for s in heard.samples("air3", "temperature")} <= {33.3, None}
     assert {s.value for s in heard.samples("air2", "temperature")} <= {22.2, None}
     assert {s.value for s in heard.samples("air2", "far")} <= {0.0, None}
+
+
+async def test_a_late_answer_is_not_taken_for_the_one_that_looks_like_it(server: Server) -> None:
+    await server.set_input(2, 1, 111)
+    await server.set_input(2, 10, 222)
+    twins = Device(name="twins", line="a", unit_id=2, profile="twins")
+
+    async with field(config(server), Protection(devices=(twins,))) as (_, heard):
+        await heard.until(sampled("twins", "one", 111.0))
+        await heard.until(sampled("twins", "two", 222.0))
+        for slow_s in (0.11, 0.13, 0.17):
+            server.slow_s[2] = slow_s
+            await heard.until(answering("twins", False), after=heard.position)
+            server.slow_s.clear()
+            since = heard.position
+            await heard.until(answering("twins", True), after=since)
+            await heard.until(sampled("twins", "one", 111.0), after=since)
+
+    assert {s.value for s in heard.samples("twins", "one")} == {111.0, None}
+    assert {s.value for s in heard.samples("twins", "two")} == {222.0, None}
 
 
 async def test_eight_dead_of_32_cost_the_safety_points_nothing(server: Server) -> None:
