@@ -16,7 +16,7 @@ from ops.bench.figures import Goal, figure, percentile
 from ops.bench.plan import SafetyPlan
 from ops.bench.safety_kiosk import kiosk
 from ops.bench.safety_lines import PERIOD_MS, lines
-from ops.bench.safety_rig import PIN, FullDisk, SafetyRig, set_pin
+from ops.bench.safety_rig import PIN, FullDisk, SafetyRig
 
 _CONTACT_POLLS, _VOTED_POLLS = 1, 3
 _ALLOWANCE_MS = 20
@@ -101,7 +101,6 @@ def _trips(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
         data_dir=disk.folder / "data" if disk else None,
     )
     agent = rig.agent(config)
-    set_pin(config)
     socket = str((disk.folder if disk else config.parent) / "data" / "agent.sock")
     world.ask(
         do="connect",

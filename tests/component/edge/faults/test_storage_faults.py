@@ -84,6 +84,7 @@ async def test_every_sync_failing_confirms_nothing_and_stops_a_hot_battery(tmp_p
         async with storage_fault(agent.pid, "error=EIO", log):
             link.send(record())
             await agent.until_alarm("storage_failed")
+            assert messages.RecordConfirm.KIND not in await heard_by_now(link)
             assert await overheat_s(link, tx=TX[:-1] + "2") < _TRIP_LIMIT_S
             assert messages.RecordConfirm.KIND not in await heard_by_now(link)
         await until_confirmed(link)
