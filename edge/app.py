@@ -14,6 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -24,6 +25,8 @@ from edge.devices.chargers.gateway import ChargerGateway
 from edge.devices.chargers.protocol import Connection
 from edge.devices.chargers.registry import PROTOCOLS
 from edge.devices.chargers.reports import AnyReport, Moment, RecordReceived
+from edge.devices.sensors.check import check_devices
+from edge.devices.sensors.profile import load_profiles
 from edge.frame_log import FrameLog
 from edge.health import Health, read_machine
 from edge.journal import Journal
@@ -36,6 +39,7 @@ from edge.station import timing as station_timing
 from edge.station.access import Caps
 from edge.station.core import Station
 from edge.station.tariffs import load_file
+from edge.station.titles import point_titles
 from edge.station.view_feed import ViewFeed
 from edge.telemetry import Telemetry, TelemetrySettings
 from edge.uplink.link import Link, LinkSettings
@@ -144,13 +148,21 @@ class Agent:
         )
         self.station.screen.sources.system = self.health.system
         self.station.pins.use_file(data_dir / pins.FILE)
-        if settings.protection is not None:
-            self.station.protection.use_own(load_protection(settings.protection.file))
+        self._protect(settings)
         self.local_api = LocalApi(
             data_dir / "agent.sock",
             handlers(self.station, self.health.state),
             ViewFeed(self.station.screen),
         )
+
+    def _protect(self, settings: Settings) -> None:
+        """Tell the station what its lines and models are, and its own document."""
+        station, lines = self.station, settings.lines()
+        profiles = load_profiles(settings.sensors.profile_dir)
+        station.screen.sources.point_titles = partial(point_titles, profiles)
+        if settings.protection is not None:
+            station.protection.use_own(load_protection(settings.protection.file))
+        station.protection.connect(lambda document: check_devices(document, lines, profiles))
 
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
         return Link(

@@ -22,6 +22,7 @@ from edge.devices.chargers.wishes import (
     HoldTariff,
     StopRemotely,
 )
+from edge.devices.sensors.reports import PointSampled
 from edge.journal import Journal
 from edge.journal.journal import PENDING_MAX
 from edge.safety.engine import SafetyEngine
@@ -54,6 +55,7 @@ from edge.station.pins import PinBook
 from edge.station.protection import ProtectionShelf
 from edge.station.registry import Registry
 from edge.station.report import state_report
+from edge.station.samples import SensorSamples
 from edge.station.starts import Starts
 from edge.station.stores import StoreWatch
 from edge.station.tariffs import TariffShelf
@@ -224,6 +226,7 @@ class Station:
         bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
         bus.subscribe("safety", self.safety.on_logged_in, r.LoggedIn)
         Hearing(self, charge_points).subscribe(bus)
+        bus.subscribe("sensor samples", SensorSamples(self.add_sample).on_point, PointSampled)
         self.screen.subscribe(bus)
 
     def start(self) -> None:

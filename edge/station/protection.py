@@ -113,7 +113,12 @@ class ProtectionShelf:
 def activate(station: Station) -> Effects:
     """Protect by the document that holds, and say so."""
     held, now = station.protection.held, station.now()
-    station.on_protection(held.protection)
+    try:
+        station.on_protection(held.protection)
+    except ProtectionError as error:
+        # What of it can protect does; a station that did not start would not protect at all.
+        station.protection.problem = str(error)
+        logger.error("protection document %s is not active as a whole: %s", held.source, error)
     effects = Effects()
     effects.events.append(
         ProtectionActivated(

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from edge.devices.chargers.reports import WIRE_STATES, BmsDemanded, BmsSampled, ConnectorSampled
+from edge.devices.sensors.reports import PointSampled
+from edge.devices.sensors.samples import Thinner
 from shared.contracts.telemetry import MISSING, Sample
 from shared.contracts.words import SampleKind
 
 _WIRE_STATE_NO = {state: number for number, state in enumerate(WIRE_STATES)}
+
+
+class SensorSamples:
+    """Hears every value of a sensor and passes on what telemetry is to have of it."""
+
+    def __init__(self, add_sample: Callable[[Sample], None]) -> None:
+        self._add_sample = add_sample
+        self._thinner = Thinner()
+
+    def on_point(self, report: PointSampled) -> None:
+        """Take in a value."""
+        if (sample := self._thinner.take(report)) is not None:
+            self._add_sample(sample)
 
 
 def meter_sample(report: ConnectorSampled, transaction_id: UUID | None) -> Sample:

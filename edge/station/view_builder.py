@@ -18,6 +18,7 @@ from edge.safety.latches import STATION, Place
 from edge.station.alarms import OpenAlarm, severity_of
 from edge.station.live import ConnectorNow
 from edge.station.places import Places
+from edge.station.titles import PointTitle
 from edge.station.trends import Latest, PointHistory
 from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import Protection, Quality
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 _WORST_FIRST = tuple(Severity)
 _STARTING_UP_S = 60.0
 _NO_SYSTEM = v.SystemView(version="", started_ms=0, hq_configured=False, hq_connected=False)
-
-PointTitle = tuple[str, str, bool]
-"""Titles of a point, zh and en, and whether it is a safety point."""
 
 
 @dataclass

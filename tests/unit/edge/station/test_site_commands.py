@@ -192,3 +192,12 @@ async def test_an_instruction_is_answered_by_whoever_reads_it(site: Site) -> Non
     assert site.station.instructions.all() == []
     empty = c.Instruct(instruction_id=uuid4(), text_zh=" ", text_en="")
     assert (await outcome(site, empty))[0] is Outcome.REJECTED
+
+
+async def test_a_station_starts_though_its_document_cannot_be_used_as_a_whole(site: Site) -> None:
+    def nothing(_protection: Protection) -> None:
+        raise ProtectionError("devices[0].line", "no such line")
+
+    site.station.on_protection = nothing
+    site.station.start()
+    assert site.station.alarms.is_open("protection_degraded", "channel:document")

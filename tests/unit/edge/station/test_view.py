@@ -189,3 +189,13 @@ async def test_the_vehicles_cells_are_shown_while_it_is_there(site: Site) -> Non
     assert site.station.screen.build().charge_points[0].connectors[0].cell_voltage_max_cv == 402
     site.sample(plugged_in=False)
     assert site.station.screen.build().charge_points[0].connectors[0].cell_voltage_max_cv is None
+
+
+async def test_what_sensors_say_goes_into_telemetry_thinned(site: Site) -> None:
+    site.samples.clear()
+    for _ in range(5):
+        point(site, 0.0)
+        site.clock.advance(0.1)
+    point(site, 1.0)
+    assert [sample.values[0] for sample in site.samples] == [0, 1000]
+    assert {sample.charge_point_no for sample in site.samples} == {"s1/smoke"}
