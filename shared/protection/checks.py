@@ -121,7 +121,7 @@ def _check_backup(output: Output, outputs: dict[str, Output], at: str) -> None:
     _known(output.backup, outputs, at, "output")
     seen = {output.name}
     current = output
-    while current.backup in outputs:
+    while current.backup and current.backup in outputs:
         current = outputs[current.backup]
         if current.name in seen:
             raise ProtectionError(at, "it comes back to itself")
