@@ -1,0 +1,1 @@
+"""The screens: which keys they have, and which painter shows what."""

@@ -1,0 +1,84 @@
+"""The full-screen alarm: one big word, where, how bad, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.kiosk.ink import Ink
+from edge.kiosk.look import Look, texts
+from edge.kiosk.views.status import stale_text
+from edge.kiosk.views.values import calling, clock, sounding
+from edge.view import AlarmView, StationView
+
+
+@dataclass(frozen=True)
+class AlarmScreenView:
+    """One alarm that calls. `value` "" when the alarm has none; `warning` says that it is stale."""
+
+    alarm_id: str
+    drill: str
+    word: str
+    place: str
+    title: str
+    value: str
+    done: str
+    advice: str
+    queue: str
+    time: str
+    sound: str
+    button: str
+    warning: str
+    light: Ink
+    dark: Ink
+    button_ink: Ink
+
+
+def alarm_screen(view: StationView, look: Look, *, stale: bool = False) -> AlarmScreenView | None:
+    """Return what calls now, the worst first, or None when nothing does."""
+    queue = calling(view)
+    if not queue:
+        return None
+    alarm = queue[0]
+    colours = look.palette
+    return AlarmScreenView(
+        alarm_id=alarm.alarm_id,
+        drill=look.text("alarm.drill") if alarm.drill else "",
+        word=big_word(alarm, look),
+        place=look.pick(alarm.place_zh, alarm.place_en),
+        title=look.title(alarm),
+        value=_value(alarm, look),
+        done=_done(alarm, look),
+        advice=look.pick(alarm.advice_zh, alarm.advice_en),
+        queue=f"1/{len(queue)}",
+        time=clock(view, alarm.raised_ms),
+        sound=look.text("alarm.sounding" if alarm in sounding(view) else "alarm.silenced"),
+        button=look.text("alarm.button"),
+        warning=f"{look.signs.cross} {stale_text(view, look)}" if stale else "",
+        light=colours.drill if alarm.drill else colours.alarm,
+        dark=colours.drill_dark if alarm.drill else colours.alarm_dark,
+        button_ink=colours.button,
+    )
+
+
+def big_word(alarm: AlarmView, look: Look) -> str:
+    """Return the word that names the danger from afar."""
+    key = f"word.{alarm.code}"
+    return look.text(key if key in texts() else "word.alarm")
+
+
+def _value(alarm: AlarmView, look: Look) -> str:
+    if not alarm.value:
+        return ""
+    value, limit = look.pick(alarm.value, alarm.value), look.pick(alarm.limit, alarm.limit)
+    return f"{value}  ({look.text('alarm.limit', limit=limit)})" if limit else value
+
+
+def _done(alarm: AlarmView, look: Look) -> str:
+    parts = []
+    if alarm.stopped:
+        parts.append(look.text("alarm.stopped", n=len(alarm.stopped)))
+    if alarm.isolated:
+        parts.append(look.text("alarm.isolated", n=len(alarm.isolated)))
+    if not alarm.active:
+        parts.append(look.text("alarm.cause_gone"))
+    return f" {look.signs.bullet} ".join(parts)
