@@ -84,16 +84,7 @@ class Agent:
         fast = settings.timing.profile == "fast"
         data_dir = _data_dir(settings.station.data_dir)
         self._lock = _lock(data_dir)
-        try:
-            self.journal = Journal.open(data_dir / "station.db", clock)
-            self.telemetry = Telemetry.open(
-                data_dir / "telemetry.db", clock, settings=_telemetry_settings(settings)
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"station.data_dir: the stores in {data_dir} cannot be opened: {error}; "
-                "it must be a folder on a local disk that belongs to the agent's user"
-            ) from error
+        self.journal, self.telemetry = _open_stores(data_dir, clock, settings)
         protocol = PROTOCOLS[PROTOCOL]
         self.frame_log = FrameLog(
             data_dir / "frames",
@@ -136,7 +127,12 @@ class Agent:
         self._syncing: asyncio.Task[None] | None = None
         self.journal.on_trouble(self.station.stores.on_journal_trouble)
         self.telemetry.on_dropped(self.station.stores.on_telemetry_dropped)
-        self.health = Health(
+        self._protect(settings)
+        self.health, self.local_api = self._show(data_dir)
+
+    def _show(self, data_dir: Path) -> tuple[Health, LocalApi]:
+        """Return what people on site are shown, and may ask for."""
+        health = Health(
             version=version("voltwarden"),
             station=self.station,
             journal=self.journal,
@@ -146,14 +142,11 @@ class Agent:
             bus=self.bus,
             link=lambda: self.link,
         )
-        self.station.screen.sources.system = self.health.system
+        self.station.screen.sources.system = health.system
         self.station.pins.use_file(data_dir / pins.FILE)
-        self._protect(settings)
-        self.local_api = LocalApi(
-            data_dir / "agent.sock",
-            handlers(self.station, self.health.state),
-            ViewFeed(self.station.screen),
-        )
+        views = ViewFeed(self.station.screen)
+        api = LocalApi(data_dir / "agent.sock", handlers(self.station, health.state), views)
+        return health, api
 
     def _protect(self, settings: Settings) -> None:
         """Tell the station what its lines and models are, and its own document."""
@@ -409,6 +402,20 @@ def local_charge_points(settings: Settings) -> tuple[ChargePointConfig, ...]:
         )
         for section in settings.charge_point
     )
+
+
+def _open_stores(data_dir: Path, clock: Clock, settings: Settings) -> tuple[Journal, Telemetry]:
+    try:
+        journal = Journal.open(data_dir / "station.db", clock)
+        telemetry = Telemetry.open(
+            data_dir / "telemetry.db", clock, settings=_telemetry_settings(settings)
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"station.data_dir: the stores in {data_dir} cannot be opened: {error}; "
+            "it must be a folder on a local disk that belongs to the agent's user"
+        ) from error
+    return journal, telemetry
 
 
 def _telemetry_settings(settings: Settings) -> TelemetrySettings:
