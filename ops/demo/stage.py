@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from edge.local_api import ask
+from edge.station.pins import FILE, hash_pin, make_pin, save_file
 from ops.demo.children import Child, DemoError
 from ops.demo.customers import Customers
+from ops.demo.field import LINE, protection_of, write_protection
 from ops.demo.hq_api import HqApi
 from ops.demo.proxy import Line
 from ops.demo.world import CONNECTORS, RATED_KW, TARIFF, StationPlan, World, first_ms
 from ops.embedded import EmbeddedServers
 from ops.embedded.processes import free_port, write_private
 from ops.sim.control import ControlClient
+from shared.contracts.protection import Pin
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,12 @@ class StationProcesses:
         self.line = line
         self.gateway_port = free_port()
         self.control_port = free_port()
+        self.field_port = free_port()
+        self.field_control_port = free_port()
+        self.pin = make_pin()
+        """Of somebody on site who may do everything there."""
+        self.socket = self.folder / "agent.sock"
+        self.protection = self.folder / "protection.toml"
         self.config = self.folder / "edge.toml"
         self.book = folder / f"{plan.station_no}-simulator.jsonl"
         logs = folder / "logs"
@@ -59,7 +68,26 @@ class StationProcesses:
             logs,
         )
         self.simulator = Child(f"{plan.station_no}-simulator", [], logs)
+        self.sensors = Child(
+            f"{plan.station_no}-sensors",
+            ["-m", "ops.cli", "sim", "sensors", *self._sensor_options()],
+            logs,
+        )
         self.customers: Customers
+
+    def _sensor_options(self) -> list[str]:
+        options = {
+            "--port": self.field_port,
+            "--layout": self.protection,
+            "--control-port": self.field_control_port,
+            "--charger-control": self.control_port,
+        }
+        return [str(part) for option in options.items() for part in option]
+
+    def write_site(self) -> None:
+        """Write what protects the station, and who may act there."""
+        write_protection(self.protection, protection_of(self.plan))
+        save_file(self.folder / FILE, [Pin(name="demo", role="chief", hash=hash_pin(self.pin))])
 
     def simulate(self, clock: str, seed: int) -> None:
         """Say how its devices are simulated; `clock` as `--demo-clock` takes it."""
@@ -86,7 +114,12 @@ class StationProcesses:
 
     async def agent_state(self) -> dict[str, Any]:
         """Ask the agent how it is. Raises OSError or TimeoutError while it is down."""
-        return await ask(self.folder / "agent.sock", {"do": "state"})
+        return await ask(self.socket, {"do": "state"})
+
+    async def at_field(self, do: str, **arguments: Any) -> Any:
+        """Do something at the simulated sensors. Raises ControlError or OSError."""
+        async with ControlClient(self.field_control_port) as control:
+            return await control.call(do, **arguments)
 
     async def status(self) -> dict[str, Any]:
         """Ask the simulator how it is, by charge point."""
@@ -163,6 +196,7 @@ class Stage:
         await self._make_tokens()
         say("stations: agents and charge points")
         for station in self.stations:
+            await self._start(station.sensors, stack)
             stack.push_async_callback(station.agent.end)
             await station.start_agent()
             station.simulate(":".join(map(str, self._clock)), self.seed)
@@ -182,6 +216,7 @@ class Stage:
         # The embedded broker has one log-in for all; a real one knows each station's own secret.
         write_private(station.folder / "secret", self.servers.endpoints.mqtt_password)
         write_private(station.config, self._edge_toml(station))
+        await asyncio.to_thread(station.write_site)
         for charge_point_no in plan.charge_point_nos:
             await self.hq.make(
                 f"/stations/{plan.station_no}/charge-points",
@@ -279,6 +314,15 @@ port = {station.line.port}
 tls = false
 user = "{self.servers.endpoints.mqtt_user}"
 secret_file = "{station.folder / "secret"}"
+
+[[line]]
+name = "{LINE}"
+transport = "tcp"
+host = "127.0.0.1"
+port = {station.field_port}
+
+[protection]
+file = "{station.protection}"
 
 [telemetry]
 window_s = 1

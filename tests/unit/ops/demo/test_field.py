@@ -1,0 +1,37 @@
+"""The demo's protection document fits the station that reads it and the devices it is played by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.devices.sensors.check import check_devices
+from edge.devices.sensors.lines import LineConfig, Transport
+from edge.devices.sensors.profile import load_profiles
+from ops.demo.field import LINE, connectors_of, protection_of, write_protection
+from ops.demo.world import make_world
+from ops.sim.sensors.installation import Installation
+from ops.sim.sensors.layout import load
+from shared.protection import load_file
+from tests.fakes.manual_clock import ManualClock
+
+PLAN = make_world(1).stations[1]
+
+
+def test_station_and_simulator_read_the_same_document(tmp_path: Path) -> None:
+    path = tmp_path / "protection.toml"
+    document = protection_of(PLAN)
+    write_protection(path, document)
+    assert load_file(path) == document
+    line = LineConfig(name=LINE, transport=Transport.TCP, host="127.0.0.1", port=1)
+    check_devices(document, [line], load_profiles())
+    clock = ManualClock(datetime(2026, 11, 22, tzinfo=UTC))
+    site = Installation(load(path), load_profiles(), clock=clock)
+    assert set(site.devices) == {device.name for device in document.devices}
+
+
+def test_every_connector_stands_in_one_zone_and_behind_one_contactor() -> None:
+    document = protection_of(PLAN)
+    zones = [*connectors_of(PLAN, "A"), *connectors_of(PLAN, "B")]
+    contactors = [place for output in document.outputs for place in output.connectors]
+    assert sorted(zones) == sorted(contactors) == sorted(PLAN.connectors)
