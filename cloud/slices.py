@@ -21,6 +21,8 @@ from cloud.live import routes as live_routes
 from cloud.orders import handlers as orders_handlers
 from cloud.orders import pages as orders_pages
 from cloud.orders import routes as orders_routes
+from cloud.protection import handlers as protection_handlers
+from cloud.protection import routes as protection_routes
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import routes as stations_routes
 from cloud.tariffs import handlers as tariffs_handlers
@@ -31,6 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     stations_routes.router,
     tariffs_routes.router,
     access_routes.router,
+    protection_routes.router,
     orders_routes.router,
     live_routes.router,
     # Before the alarms themselves: `stream` is no alarm's id.
@@ -46,6 +49,7 @@ HANDLER_TABLES: tuple[Handlers, ...] = (
     stations_handlers.HANDLERS,
     tariffs_handlers.HANDLERS,
     access_handlers.HANDLERS,
+    protection_handlers.HANDLERS,
     orders_handlers.HANDLERS,
     alarms_handlers.HANDLERS,
 )

@@ -11,10 +11,12 @@ from sqlmodel import SQLModel
 
 # Imported for their tables.
 import cloud.alarms.models
+import cloud.alarms.notify.models
 import cloud.core.audit
 import cloud.core.commands
 import cloud.core.idempotency
 import cloud.orders.models
+import cloud.protection.models
 import cloud.tariffs.models  # noqa: F401
 from cloud.core.json import dumps_text
 from ops.embedded import EmbeddedServers

@@ -20,6 +20,7 @@ from cloud.core.security import Role, Staff
 from cloud.ingest.handlers import Ingested, merge
 from cloud.orders import handlers as orders_handlers
 from cloud.orders.models import Order
+from cloud.protection import handlers as protection_handlers
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import service as stations
 from cloud.stations.models import Station
@@ -63,6 +64,7 @@ HANDLERS = merge(
     stations_handlers.HANDLERS,
     tariffs_handlers.HANDLERS,
     access_handlers.HANDLERS,
+    protection_handlers.HANDLERS,
     orders_handlers.HANDLERS,
     alarms_handlers.HANDLERS,
 )
