@@ -157,6 +157,11 @@ class Station:
         self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
         self.screen = ViewBuilder(self)
         self.lost_since_s: dict[str, float] = {}
+        self._ask_nobody()
+        self._resume(now)
+
+    def _ask_nobody(self) -> None:
+        """Put in what is called until whoever puts the agent together says whom to call."""
         # Somebody on site wants quiet, or a drill; nobody there has seen a critical alarm.
         self.on_silenced: Callable[[OpenAlarm], None] = lambda _alarm: None
         self.on_escalated: Callable[[OpenAlarm], None] = lambda _alarm: None
@@ -170,7 +175,6 @@ class Station:
         self.on_ended: Callable[[e.TransactionEnded], None] = lambda _ended: None
         # Called when the journal is a new one, in place of a broken one.
         self.on_new_journal: Callable[[], None] = lambda: None
-        self._resume(now)
 
     def _make_book(self, now: r.Moment) -> TransactionBook:
         return TransactionBook(

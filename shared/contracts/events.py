@@ -1,8 +1,8 @@
 """Facts that a station reports to HQ, one class each; frozen, additive, in our own units.
 
-`lane` says how a fact travels: alarms and bills overtake states. Telemetry has its own form,
-see `telemetry.py`. Identifiers from outside are text and end in `_no`; ours are UUIDs and end
-in `_id`. Instants are aware and UTC; `_dwh` is 0.1 Wh, `_fen` 0.01 yuan, `_e4` 1e-4 yuan.
+`lane` says how a fact travels: alarms and bills overtake states. Telemetry is in `telemetry.py`.
+Identifiers from outside are text and end in `_no`; ours are UUIDs and end in `_id`. Instants are
+aware and UTC; `_dwh` is 0.1 Wh, `_fen` 0.01 yuan, `_e4` 1e-4 yuan.
 """
 
 from __future__ import annotations
@@ -251,11 +251,11 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TransactionEnded(TransactionEvent, frozen=True, kw_only=True):
     """A transaction with all that a bill needs; it stands alone, whatever came before.
 
-    `ended_by` says where it comes from: the record, an estimate because no record came, a
-    correction of an earlier estimate, or a dispute (same number, other content: the first
-    stands). `readings` are the station's: start, each half-hour cut, end; `occurred_at` is the
-    time of the last. `clock_offset_ms` is charge point minus station. `flags` are lower-case
-    words that say why somebody should look. Absent `record` means estimated.
+    `ended_by` says where it comes from: the record, an estimate because none came, a correction of
+    an earlier estimate, or a dispute (same number, other content: the first stands). `readings` are
+    the station's: start, each half-hour cut, end; `occurred_at` is the time of the last.
+    `clock_offset_ms` is charge point minus station. `flags` are lower-case words that say why
+    somebody should look. Absent `record` means estimated.
     """
 
     means: StartMeans
@@ -344,11 +344,10 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 class SafetyTripped(Event, frozen=True, kw_only=True):
     """The station stopped connectors by itself, and how fast.
 
-    `stop_sent_us` is microseconds from the deciding frame to the last stop frame at the
-    kernel; `zero_current_ms` from that to the first reading below 1 A, None while it is awaited
-    (the fact is then sent again, with the same `trip_id`). `object` is where it was noticed, as
-    in `AlarmRaised`; `siren_us` and `contactor_us` are from the deciding reply to the first
-    coil that answered, None while none has.
+    `stop_sent_us`: from the deciding frame to the last stop frame at the kernel;
+    `zero_current_ms`: from that to the first reading below 1 A, None while it is awaited (then the
+    fact comes again, with the same `trip_id`). `object`: where it was noticed, as in `AlarmRaised`;
+    `siren_us`, `contactor_us`: from the deciding reply to the first coil that answered, or None.
     """
 
     lane: ClassVar[Lane] = Lane.ALARM
