@@ -384,21 +384,31 @@ class Line:
                 self._fail_writes()
                 return
             write = self._writes.popleft()
-            coil = write.coil
-            timeout_s = self.config.timeout_s(0, self.config.period_s)
+            coil, device = write.coil, self._devices.get(write.coil.device)
+            is_dead = device is not None and device.is_dead
+            timeout_s = self.config.timeout_s(0, 0.0 if is_dead else self.config.period_s)
             try:
                 await self._wire.write_coil(coil.unit_id, coil.address, write.on, timeout_s)
             except (NoAnswerError, DeviceRefusedError) as error:
-                if (device := self._devices.get(coil.device)) is not None:
+                if device is not None:
                     device.errors += 1
                     device.last_error = f"write: {error}"
                 self._call(write.done, False)
+                if is_dead:
+                    self._fail_writes(coil.device)
                 return
+            if device is not None and is_dead:
+                self._answered(device, device.planned.reads[0])
             self._call(write.done, True)
 
-    def _fail_writes(self) -> None:
-        while self._writes:
-            self._call(self._writes.popleft().done, False)
+    def _fail_writes(self, device: str = "") -> None:
+        """Give up what waits for a device, or all: what is dead would only hold up the others."""
+        waiting, self._writes = self._writes, deque()
+        for write in waiting:
+            if device and write.coil.device != device:
+                self._writes.append(write)
+            else:
+                self._call(write.done, False)
 
     def _call(self, done: Done, good: bool) -> None:
         try:

@@ -11,6 +11,7 @@ the line's echo of what was just sent, or bytes that are no frame.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -28,6 +29,9 @@ from pymodbus.transport.serialtransport import create_serial_connection
 from edge.devices.sensors.lines import LineConfig, Transport
 from edge.devices.sensors.profile import BIT_TABLES, Table
 from shared.errors import DeviceRefusedError, DeviceUnreachableError
+
+# It tells every noise on the line as an error; here noise is counted and told as silence.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _CONNECT_S = 3.0
 _FRAME_MAX = 260

@@ -12,7 +12,12 @@ from edge.settings import load
 from shared.contracts.alarm_codes import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = ("edge/README.md", "edge/safety/README.md", "ops/edge/edge.example.toml")
+PAGES = (
+    "edge/README.md",
+    "edge/safety/README.md",
+    "edge/devices/sensors/README.md",
+    "ops/edge/edge.example.toml",
+)
 
 
 def test_every_command_exists() -> None:

@@ -308,6 +308,40 @@ async def test_a_write_that_nobody_answers_is_told(server: Server) -> None:
         await heard.until(read_back("siren", None))
 
 
+async def test_writes_to_a_dead_device_do_not_starve_the_others(server: Server) -> None:
+    server.faults[9] = mute
+    document = Protection(devices=(smoke(1), relay(9)), outputs=(siren(9),))
+
+    async with field(config(server), document) as (bus, heard):
+        await heard.until(answering("relay9", False))
+        server.asked.clear()
+        told: list[bool] = []
+        ended = asyncio.Event()
+
+        def done(answered: bool, at: Moment) -> None:
+            told.append(answered)
+            if len(told) == 30:
+                ended.set()
+
+        start_s = time.monotonic()
+        for _ in range(5):
+            for _ in range(6):
+                bus.write("siren", True, done)
+            await heard.until(sampled("smoke1", "smoke", 0.0), after=heard.position)
+            await heard.until(sampled("smoke1", "smoke", 0.0), after=heard.position)
+        await ended.wait()
+        gaps = [later - earlier for earlier, later in pairwise(server.times(1))]
+
+        assert told == [False] * 30
+        assert max(gaps) < 0.2
+        assert len(gaps) >= 0.7 * (time.monotonic() - start_s) / 0.1 - 2
+        server.faults.clear()
+        outcome, done_once = done_with(asyncio.get_running_loop())
+        bus.write("siren", True, done_once)
+        assert await outcome is True
+        await heard.until(answering("relay9", True))
+
+
 async def test_a_lost_line_is_told_at_once_and_comes_back(server: Server) -> None:
     document = Protection(devices=(smoke(1), relay(9)), outputs=(siren(9),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,19 @@ def test_a_file_in_an_extra_folder_is_a_model(tmp_path: Path) -> None:
 
     assert profiles["m"].title_zh == "型号"
     assert profiles.keys() > {"m"}
+
+
+def test_the_page_for_engineers_shows_a_model_that_works(tmp_path: Path) -> None:
+    page = Path(__file__).parents[5] / "edge/devices/sensors/README.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = [block for block in blocks if "model = " in block]
+    (tmp_path / "acme-t1.toml").write_text(text, encoding="utf-8")
+
+    point = load_profiles(tmp_path)["acme-t1"].find("temperature")
+
+    assert point is not None
+    assert decode(point, [0xFF33]) == (-20.5, Quality.GOOD)
+    assert decode(point, [0x7FFF]) == (None, Quality.INVALID)
 
 
 def test_a_file_is_named_after_its_model(tmp_path: Path) -> None:
