@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
@@ -20,6 +22,12 @@ PAGES = (
 )
 
 
+def _all(commands: Iterable[Any]) -> Iterator[Any]:
+    for command in commands:
+        yield command
+        yield from _all(getattr(command, "commands", {}).values())
+
+
 def test_every_command_exists() -> None:
     command = typer.main.get_command(app)
     known = set(command.commands)  # type: ignore[attr-defined]
@@ -28,7 +36,7 @@ def test_every_command_exists() -> None:
         assert named <= known, page
     options = {
         option
-        for each in command.commands.values()  # type: ignore[attr-defined]
+        for each in _all(command.commands.values())  # type: ignore[attr-defined]
         for parameter in each.params
         for option in parameter.opts
     }
