@@ -115,6 +115,7 @@ class Peer:
         "running",
         "silence_limit_s",
         "tariff",
+        "tariff_refusals",
         "tariff_wish_no",
         "timing",
     )
@@ -144,6 +145,7 @@ class Peer:
         self.confirmed_hash = ""
         self.offered_hash = ""  # sent with 0x0A, to be confirmed by the next 0x05
         self.push_at_s: float | None = None  # from when 0x58 is due
+        self.tariff_refusals = 0  # 0x57 that said no to the present tariff
         self.tariff_wish_no = 0
         self.requests: dict[int, OpenRequest] = {}
         self.running: dict[tuple[int, int], Exchange] = {}

@@ -30,6 +30,7 @@ def hold(peer: Peer, tariff: HeldTariff, wish_no: int, out: Received, now: Momen
     """Have the charge point hold this tariff: at once when idle, else as soon as it is."""
     peer.settle(out, peer.tariff_wish_no, now, Outcome.FAILED, "superseded")
     peer.tariff = tariff
+    peer.tariff_refusals = 0
     peer.tariff_wish_no = wish_no
     if tariff.content_hash == peer.confirmed_hash:
         _held(peer, tariff, out, now)
@@ -102,7 +103,17 @@ def answered(peer: Peer, message: messages.TariffSetAnswer, out: Received, now: 
     if message.result == 1:
         _held(peer, exchange.tariff, out, now)
     else:
-        _not_held(peer, exchange.tariff, "refused", out, now)
+        _refused(peer, exchange.tariff, out, now)
+
+
+def _refused(peer: Peer, tariff: HeldTariff, out: Received, now: Moment) -> None:
+    """Ask again when all connectors are idle: one may have begun since its last 0x13."""
+    peer.tariff_refusals += 1
+    if peer.tariff is tariff and peer.tariff_refusals < peer.timing.tries:
+        peer.push_at_s = now.mono_s + peer.timing.answer_s
+        return
+    peer.tariff_refusals = 0
+    _not_held(peer, tariff, "refused", out, now)
 
 
 def given_up(peer: Peer, tariff: HeldTariff, reason: str, out: Received, now: Moment) -> None:
@@ -113,6 +124,7 @@ def given_up(peer: Peer, tariff: HeldTariff, reason: str, out: Received, now: Mo
 def _held(peer: Peer, tariff: HeldTariff, out: Received, now: Moment) -> None:
     peer.confirmed_hash = tariff.content_hash
     peer.offered_hash = ""
+    peer.tariff_refusals = 0
     out.reports.append(TariffHeld(now, peer.number, tariff.model_no, tariff.content_hash))
     if peer.tariff is tariff or (
         peer.tariff is not None and peer.tariff.content_hash == tariff.content_hash

@@ -358,8 +358,16 @@ def test_a_refused_tariff_and_one_that_is_held_already(talk: Talk) -> None:
     assert talk.of(reports.TariffHeld)
     assert not talk.out.writes
     newer = wishes.HeldTariff(8, TARIFF, "other content")
-    talk.hear(realtime(), realtime(connector_no=2))
+    talk.hear(messages.Heartbeat(NUMBER, 1, 0), realtime(), realtime(connector_no=2))
     talk.wish(wishes.HoldTariff(charge_point_no=NUMBER, tariff=newer))
+    for _ in range(NORMAL.tries - 1):
+        # A car may begin between the last report and the tariff: it is asked again when idle.
+        talk.hear(realtime(state=3, tx=TX), messages.TariffSetAnswer(NUMBER, 0))
+        assert not talk.of(reports.TariffNotHeld)
+        talk.alive(30)
+        assert not talk.written(messages.TariffSet)
+        talk.hear(realtime())
+        assert len(talk.written(messages.TariffSet)) == 1
     talk.hear(messages.TariffSetAnswer(NUMBER, 0))
     assert [each.reason for each in talk.of(reports.TariffNotHeld)] == ["refused"]
 
