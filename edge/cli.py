@@ -25,6 +25,7 @@ from edge.cli_parts import (
     stop,
 )
 from edge.devices.sensors import cli as sensors_cli
+from edge.kiosk import cli as kiosk_cli
 from shared import logs
 from shared.errors import ConfigError
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The station agent.")
 site_cli.add_to(app)
+kiosk_cli.add_to(app)
 app.add_typer(sensors_cli.app, name="sensors")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from edge.kiosk.look import Look
@@ -19,6 +20,7 @@ from edge.kiosk.views.values import (
     span,
 )
 from edge.view import AlarmView, ChargePointView, ConnectorView, OutputView, StationView
+from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import OutputKind
 from shared.contracts.words import ConnectorStatus, Severity
 
@@ -115,8 +117,17 @@ def _blocks(connector: ConnectorView, look: Look) -> Iterator[Row]:
     if connector.isolated:
         yield fact("", look.text("wall.isolated"), Tone.BAD)
     if connector.blocked_by:
-        causes = ", ".join(connector.blocked_by)
+        causes = ", ".join(cause_in_words(code, look) for code in connector.blocked_by)
         yield fact("", f"{look.text('wall.blocked')}: {causes}", Tone.BAD)
+
+
+def cause_in_words(code: str, look: Look) -> str:
+    """Return what an alarm code means; one that the catalogue lacks is shown as it is."""
+    known = CATALOGUE.get(code)
+    if known is None:
+        return code
+    # Without the values: the alarm itself may be over.
+    return re.sub(r"[:,]?\s*\{[^}]*\}[^,]*", "", look.title(known)).strip()
 
 
 def _tenths(value: int | None, unit: str) -> str:

@@ -1,0 +1,49 @@
+"""The kiosk as a program of its own: small, because nothing of the agent is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from edge.kiosk.look import Language
+from edge.kiosk.terminal import look_for
+from shared.clock import SystemClock
+
+_AUTO = "auto"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until the terminal closes."""
+    options = _parser().parse_args(arguments)
+    from edge.kiosk.app import KioskApp
+
+    # Whatever is logged would be drawn over the screen.
+    logging.basicConfig(filename=options.log or os.devnull, level=logging.INFO)
+    language = Language.ZH if options.language == _AUTO else Language(options.language)
+    app = KioskApp(
+        options.socket,
+        SystemClock(),
+        look=look_for(os.environ, sys.stdout.encoding or "", language),
+        name=options.name,
+        alternate=options.language == _AUTO,
+        may_quit=options.may_quit,
+    )
+    app.run()
+    return app.return_code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vw edge kiosk", description="The station's screen.")
+    parser.add_argument("--socket", type=Path, required=True, help="DATA_DIR/agent.sock")
+    parser.add_argument("--language", choices=("zh", "en", _AUTO), default=_AUTO)
+    parser.add_argument("--name", default="screen", help="who signs acknowledgements")
+    parser.add_argument("--may-quit", action="store_true", help="Ctrl-Q ends the program")
+    parser.add_argument("--log", type=Path, help="a file for its own messages")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
