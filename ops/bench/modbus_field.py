@@ -33,6 +33,8 @@ class Unit:
     """A device. Bits and registers are by address; what nobody set is 0."""
 
     dead: bool = False
+    stuck: bool = False
+    """It answers that its coil is switched, and its contact does not move."""
     coils: dict[int, int] = field(default_factory=dict)
     discrete: dict[int, int] = field(default_factory=dict)
     holding: dict[int, int] = field(default_factory=dict)
@@ -66,7 +68,8 @@ class Field:
         if function == _WRITE_COIL:
             address, value = struct.unpack_from(">HH", request, 1)
             unit.coils[address] = int(value == 0xFF00)
-            unit.discrete[address] = unit.coils[address]  # the relay's contact follows its coil
+            if not unit.stuck:
+                unit.discrete[address] = unit.coils[address]  # the contact follows the coil
             self.on_coil(unit_id, address, bool(unit.coils[address]), now_s)
             return request
         return bytes((function | 0x80, _ILLEGAL_FUNCTION))

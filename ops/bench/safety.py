@@ -96,7 +96,7 @@ def _trips(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
         "BENCH-TRIP",
         plan.charge_points + plan.other_connections,
         connectors=plan.connectors,
-        line={"kind": "tcp", "host": "127.0.0.1", "port": port, "period_ms": PERIOD_MS},
+        line={"transport": "tcp", "host": "127.0.0.1", "port": port, "period_ms": PERIOD_MS},
         document=_document(plan.charge_points, plan.connectors),
         data_dir=disk.folder / "data" if disk else None,
     )

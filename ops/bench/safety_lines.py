@@ -27,9 +27,9 @@ def _line(rig: SafetyRig, plan: SafetyPlan, baud: int) -> dict[str, Any]:
     bulk = _DEVICES - len(_PROFILES)
     where = world.ask(do="listen", bulk=bulk, dead=_DEAD, baud=baud)
     if baud:
-        line = {"kind": "serial", "device": where["path"], "baud": baud}
+        line = {"transport": "serial", "device": where["path"], "baud": baud}
     else:
-        line = {"kind": "tcp", "host": "127.0.0.1", "port": where["port"]}
+        line = {"transport": "tcp", "host": "127.0.0.1", "port": where["port"]}
     agent = rig.agent(
         rig.config(
             f"BENCH-LINE-{baud}", 0, line={**line, "period_ms": PERIOD_MS}, document=_document(bulk)

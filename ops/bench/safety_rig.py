@@ -205,7 +205,7 @@ class SafetyRig:
             values["line"] = [{"name": _LINE, **line}]
         if document is not None:
             values["protection"] = {"file": str(write_protection(folder, document))}
-        _write_pin(data_dir or folder / "data")
+        write_pin(data_dir or folder / "data")
         path = folder / "edge.toml"
         text = "\n".join(f"{section} = {_one(value)}" for section, value in values.items())
         path.write_text(text, encoding="utf-8")
@@ -224,9 +224,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _write_pin(data_dir: Path) -> None:
+def write_pin(data_dir: Path) -> None:
     """Give the station a PIN whose hash costs next to nothing: it is not what is measured."""
     hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    data_dir.mkdir(exist_ok=True, mode=0o750)
+    data_dir.mkdir(exist_ok=True, parents=True, mode=0o750)
     pin = {"name": "bench", "role": "chief", "hash": hasher.hash(PIN)}
     (data_dir / "pins.json").write_text(json.dumps([pin]), encoding="utf-8")
