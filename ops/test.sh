@@ -21,6 +21,11 @@ check lint-imports
 check python -m pytest -q tests/unit/shared tests/unit/cloud/billing --cov-branch \
     --cov=shared.rating --cov=shared.money --cov=shared.settlement --cov=shared.tariff \
     --cov=cloud.billing.rules --cov-report=term-missing:skip-covered --cov-fail-under=100
+# So is what decides about safety.
+check python -m pytest -q tests/unit/shared/protection tests/unit/edge/safety --cov-branch \
+    --cov=shared.protection --cov=edge.safety.rules --cov=edge.safety.findings \
+    --cov=edge.safety.ruleset --cov=edge.safety.connector_values --cov=edge.safety.interlock \
+    --cov-report=term-missing:skip-covered --cov-fail-under=100
 printf '== pytest\n'
 $bin/python -m pytest -n 2 --dist loadfile
 status=$?

@@ -16,10 +16,10 @@ Getter = Callable[[ConnectorReport], float | None]
 _UNTRUSTED = 0b10
 
 
-def _number(field: str, scale: float = 1.0) -> Callable[..., float | None]:
+def _number(field: str, steps: int = 1) -> Callable[..., float | None]:
     def get(report: ConnectorReport) -> float | None:
         raw = getattr(report, field)
-        return None if raw is None else raw * scale
+        return None if raw is None else raw / steps
 
     return get
 
@@ -49,11 +49,11 @@ _FIELDS: dict[type, tuple[tuple[Quantity, Callable[..., float | None]], ...]] = 
         (Quantity.SOC_PERCENT, _number("soc_percent")),
     ),
     BmsDemanded: (
-        (Quantity.DEMAND_VOLTAGE_V, _number("voltage_demand_dv", 0.1)),
-        (Quantity.DEMAND_CURRENT_A, _number("current_demand_da", 0.1)),
-        (Quantity.CELL_VOLTAGE_MAX_V, _number("cell_voltage_max_cv", 0.01)),
-        (Quantity.OUTPUT_VOLTAGE_V, _number("output_voltage_dv", 0.1)),
-        (Quantity.OUTPUT_CURRENT_A, _number("output_current_da", 0.1)),
+        (Quantity.DEMAND_VOLTAGE_V, _number("voltage_demand_dv", 10)),
+        (Quantity.DEMAND_CURRENT_A, _number("current_demand_da", 10)),
+        (Quantity.CELL_VOLTAGE_MAX_V, _number("cell_voltage_max_cv", 100)),
+        (Quantity.OUTPUT_VOLTAGE_V, _number("output_voltage_dv", 10)),
+        (Quantity.OUTPUT_CURRENT_A, _number("output_current_da", 10)),
         (Quantity.SOC_PERCENT, _number("soc_percent")),
     ),
     BmsSampled: (
@@ -65,7 +65,7 @@ _FIELDS: dict[type, tuple[tuple[Quantity, Callable[..., float | None]], ...]] = 
     ),
     BatteryLimits: (
         (Quantity.BATTERY_TEMP_LIMIT_C, _number("temperature_max_c")),
-        (Quantity.CELL_VOLTAGE_LIMIT_V, _number("cell_voltage_max_cv", 0.01)),
+        (Quantity.CELL_VOLTAGE_LIMIT_V, _number("cell_voltage_max_cv", 100)),
     ),
 }
 

@@ -79,7 +79,7 @@ class Track:
         self.object = object_
         self.zone = zone
         self.source = source
-        self.judge = judge_of(rule)
+        self.judge = _JUDGES[type(rule)](rule)
         self.hold = Hold(rule.hold_s, rule.clear_s)
 
     @property
@@ -119,23 +119,19 @@ class Track:
         )
 
 
-def judge_of(rule: AnyRule) -> Judge:
-    """Return a fresh judge of a rule's kind."""
-    match rule:
-        case Threshold():
-            return threshold.Judge(rule)
-        case Rate():
-            return rate.Judge(rule)
-        case Spread():
-            return spread.Judge(rule)
-        case Stuck():
-            return stuck.Judge(rule)
-        case Silence():
-            return silence.Judge(rule)
-        case Compare():
-            return compare.Judge(rule)
-        case Vote():
-            return vote.OfPoints(rule) if rule.across == "points" else vote.OfSamples(rule)
+def _vote(rule: Vote) -> Judge:
+    return vote.OfPoints(rule) if rule.across == "points" else vote.OfSamples(rule)
+
+
+_JUDGES: dict[type[AnyRule], Callable[..., Judge]] = {
+    Threshold: threshold.Judge,
+    Rate: rate.Judge,
+    Spread: spread.Judge,
+    Stuck: stuck.Judge,
+    Silence: silence.Judge,
+    Vote: _vote,
+    Compare: compare.Judge,
+}
 
 
 def is_worse(one: Severity, other: Severity) -> bool:

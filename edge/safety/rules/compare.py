@@ -5,6 +5,9 @@ from __future__ import annotations
 from edge.safety.rules.text import beyond, with_unit
 from shared.contracts.protection import Compare
 
+_NOISE = 1e-9
+"""What adding margins may leave in the last digits: at the limit is not beyond it."""
+
 
 class Judge:
     """Judges values of one place against another of it, in so many samples in a row."""
@@ -25,7 +28,7 @@ class Judge:
         limit = self._limit()
         if value is None or limit is None:
             return None
-        beyond_limit = value > limit
+        beyond_limit = value > limit + _NOISE
         if beyond_limit or not any(self._in_a_row.values()):
             self._value = value
         self._in_a_row[point] = self._in_a_row.get(point, 0) + 1 if beyond_limit else 0

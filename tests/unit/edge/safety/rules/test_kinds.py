@@ -279,6 +279,7 @@ def of_compare(margin: float, percent: float, samples: int) -> compare.Judge:
         ((5, 5, 1), 50.0, [55.0, 55.1], [False, True]),  # 5 A is the larger
         ((5, 5, 1), 200.0, [210.0, 210.1], [False, True]),  # 5 % is the larger
         ((0, 5, 1), 0.0, [0.0, 0.1], [False, True]),
+        ((0.02, 0, 1), 3.65, [3.67, 3.68], [False, True]),  # 3.65 + 0.02 is 3.67 to people
         ((-5, 0, 1), 55.0, [50.0, 50.1], [False, True]),  # a warning before the limit
         ((0, 0, 2), 10.0, [11, 10, 11, 12, 10], [False, False, False, True, False]),
         ((0, 0, 2), 10.0, [11, None, 12], [False, None, True]),
