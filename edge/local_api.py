@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 LINE_MAX = 64 * 1024
 ANSWER_MAX = 64 * 1024 * 1024
 WATCHERS_MAX = 32
-BEHIND_MAX = 4 * 1024 * 1024
+BEHIND_MAX = 1024 * 1024
 """Bytes that may wait for one watcher before it is dropped."""
 BEAT_S = 1.0
 STEP_S = 0.25

@@ -8,15 +8,17 @@ from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from edge import local_api
+from edge.devices.sensors.reports import PointSampled
 from edge.local_api import ask, watch
 from edge.station.pins import FILE, hash_pin, save_file
-from edge.view import StationView
+from edge.view import StationView, TrendPoint
 from ops.sim.car import Car
 from shared.contracts import commands as c
-from shared.contracts.protection import Pin
+from shared.contracts.protection import Pin, Quality, Quantity
 from shared.contracts.words import ConnectorStatus
 from tests.component.edge.agent_support import (
     CARD,
@@ -217,3 +219,60 @@ async def test_nonsense_is_answered(tmp_path: Path, line: bytes) -> None:
         assert not json.loads(await reader.readline())["ok"]
         writer.close()
         assert (await ask(path, {"do": "state"}))["ok"]
+
+
+async def test_who_watches_learns_at_once_that_the_agent_went_away(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        views = watch(station.data_dir / "agent.sock")
+        await anext(views)
+    with pytest.raises(OSError, match=r"went away|reset"):
+        async for _ in views:
+            pass
+
+
+async def test_too_many_watchers_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_api, "WATCHERS_MAX", 1)
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        path = station.data_dir / "agent.sock"
+        async with aclosing(watch(path)) as views, aclosing(watch(path)) as more:
+            await anext(views)
+            with pytest.raises(ValueError, match="no view"):
+                await anext(more)
+            assert await station.ask(do="watch") == {"ok": False, "error": "1 watch already"}
+
+
+async def test_a_view_that_cannot_be_built_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        sources = station.agent.station.screen.sources
+        async with aclosing(watch(station.data_dir / "agent.sock")) as views:
+            seen = await anext(views)
+            good, sources.sound = sources.sound, lambda: 1 / 0
+            async with asyncio.timeout(10):
+                while "view not built" not in caplog.text:
+                    assert (await station.ask(do="state"))["ok"]
+            sources.sound = good
+            assert (await anext(views)).beat > seen.beat
+
+
+async def test_a_trend_is_asked_for(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        core = station.agent.station
+        for value in (20.0, 24.0):
+            station.agent.bus.publish(
+                PointSampled(core.now(), "t1", "temp", Quantity.TEMPERATURE_C, value, Quality.GOOD)
+            )
+        answer = await station.ask(do="trend", device="t1", point="temp", hours=24)
+        assert answer["ok"]
+        steps = [msgspec.convert(step, TrendPoint) for step in answer["steps"]]
+        assert (steps[0].low, steps[-1].high) == (20.0, 24.0)
+        assert (
+            "hours" in (await station.ask(do="trend", device="t1", point="temp", hours=99))["error"]
+        )
