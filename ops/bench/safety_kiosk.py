@@ -62,6 +62,14 @@ class Screen:
         with contextlib.suppress(OSError):
             os.close(self._master)
 
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal another size; its process is told as by any terminal."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def running(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
@@ -90,6 +98,7 @@ def kiosk(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
 def _watch(shown: Screen, plan: SafetyPlan, socket: Path) -> list[dict[str, Any]]:
     time.sleep(_SETTLE_S)
     shares, sizes = [], []
+    drawn, began_s = shown.written, time.monotonic()
     for _ in range(plan.runs):
         before_s, started_s = cpu_s(shown.pid), time.monotonic()
         time.sleep(plan.kiosk_s)
@@ -97,10 +106,14 @@ def _watch(shown: Screen, plan: SafetyPlan, socket: Path) -> list[dict[str, Any]
             raise BenchError(f"the screen of {socket} has ended")
         shares.append((cpu_s(shown.pid) - before_s) / (time.monotonic() - started_s) * 100)
         sizes.append(rss_bytes(shown.pid) / _MB)
-    if not shown.written:
-        raise BenchError("the screen has drawn nothing")
+    drawn_per_s = (shown.written - drawn) / (time.monotonic() - began_s)
+    if not drawn_per_s:
+        raise BenchError("the screen has drawn nothing new")
     what = (
         f"screen of {_CHARGE_POINTS * _CONNECTORS} charging connectors, each new every 2 s,"
         f" {_COLUMNS}×{_ROWS}"
     )
-    return [figure(_CPU, f"{what}: processor", shares), figure(_MEMORY, f"{what}: memory", sizes)]
+    return [
+        figure(_CPU, f"{what}: processor", shares, drawn_bytes_per_s=drawn_per_s),
+        figure(_MEMORY, f"{what}: memory", sizes),
+    ]
