@@ -6,33 +6,22 @@ changes at run time (tariffs, lists, people) is data, not configuration.
 
 from __future__ import annotations
 
-import os
 import ssl
-import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     IPvAnyNetwork,
-    ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.clock import Clock, ScaledClock, SystemClock
+from shared.config import FileSettings, Section
 from shared.errors import ConfigError
 
-_ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatabaseSection(_Section):
+class DatabaseSection(Section):
     """PostgreSQL."""
 
     url: str = Field(
@@ -47,13 +36,13 @@ class DatabaseSection(_Section):
         return self.url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
-class RedisSection(_Section):
+class RedisSection(Section):
     """Redis or Valkey: a cache of the present, nothing that must survive."""
 
     url: str = Field(pattern=r"^(redis|rediss|unix)://", description="redis://HOST:6379/0")
 
 
-class BrokerSection(_Section):
+class BrokerSection(Section):
     """The MQTT broker, as the workers' user."""
 
     host: str = "127.0.0.1"
@@ -94,7 +83,7 @@ def _check_ca(ca_file: Path) -> None:
         raise ValueError(f"{ca_file} cannot be read: {error.strerror}") from error
 
 
-class WebSection(_Section):
+class WebSection(Section):
     """Where the API listens."""
 
     host: str = "127.0.0.1"
@@ -106,7 +95,7 @@ class WebSection(_Section):
     logins_per_minute: int = Field(default=10, ge=1, description="wrong ones, a name and address")
 
 
-class WorkerSection(_Section):
+class WorkerSection(Section):
     """The ingest worker."""
 
     name: str = Field(default="", description="MQTT client id; empty: made from host and process")
@@ -119,7 +108,7 @@ class WorkerSection(_Section):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: none")
 
 
-class SmtpSection(_Section):
+class SmtpSection(Section):
     """The mail server for notices; without a host there are no e-mails."""
 
     host: str = ""
@@ -141,7 +130,7 @@ class SmtpSection(_Section):
             ) from error
 
 
-class NotifySection(_Section):
+class NotifySection(Section):
     """Where notices may go."""
 
     allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
@@ -149,21 +138,13 @@ class NotifySection(_Section):
     )
 
 
-class ClockSection(_Section):
-    """A scaled clock, shared by all processes of a demo."""
-
-    real_start_ms: int
-    start_ms: int
-    scale: float = Field(gt=0)
-
-
-class LogSection(_Section):
+class LogSection(Section):
     """What is logged."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(BaseSettings):
+class Settings(FileSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
@@ -177,74 +158,14 @@ class Settings(BaseSettings):
     worker: WorkerSection = WorkerSection()
     smtp: SmtpSection = SmtpSection()
     notify: NotifySection = NotifySection()
-    clock: ClockSection | None = None
     log: LogSection = LogSection()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
 
     @property
     def time_scale(self) -> float:
         """How much faster than real the wall clock runs; above 1 in a demo only."""
         return self.clock.scale if self.clock else 1.0
 
-    def make_clock(self) -> Clock:
-        """Return the clock of this process.
-
-        Raises:
-            ConfigError: A scaled clock outside demo and tests.
-        """
-        if self.clock is None:
-            return SystemClock()
-        if os.environ.get("VW_ENV") not in _ENVIRONMENTS_WITH_SCALED_CLOCK:
-            raise ConfigError("clock: a scaled clock is for demo and tests only; remove [clock]")
-        return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
-
 
 def load(path: Path) -> Settings:
-    """Read and check a configuration file.
-
-    Raises:
-        ConfigError: The file cannot be read or a field is wrong; the message names the file,
-            each field and what would be right.
-    """
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
-    settings.make_clock()
-    return settings
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = []
-    for detail in error.errors(include_url=False):
-        place = [str(part) for part in detail["loc"]]
-        wanted = _description(place)
-        lines.append(f"{path}: {'.'.join(place)}: {detail['msg']}{wanted}")
-    return "\n".join(lines)
-
-
-def _description(place: list[str]) -> str:
-    section = Settings.model_fields.get(place[0]) if place else None
-    kind = section.annotation if section else None
-    if len(place) < 2 or not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return ""
-    field = kind.model_fields.get(place[1])
-    return f" ({field.description})" if field and field.description else ""
+    """Read and check a configuration file. Raises ConfigError, which names each wrong field."""
+    return Settings.load(path)

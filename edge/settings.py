@@ -7,38 +7,27 @@ not configuration.
 
 from __future__ import annotations
 
-import os
 import ssl
-import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from edge.devices.sensors.lines import BAUDS, LineConfig, Transport
-from shared.clock import Clock, ScaledClock, SystemClock
-from shared.errors import ConfigError
+from shared.config import FileSettings, Section
 
-_ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StationSection(_Section):
+class StationSection(Section):
     """Who and where this station is."""
 
     number: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", description="as HQ gave it")
@@ -60,7 +49,7 @@ class StationSection(_Section):
         return ZoneInfo(self.zone)
 
 
-class GatewaySection(_Section):
+class GatewaySection(Section):
     """Where charge points connect."""
 
     host: str = "0.0.0.0"  # noqa: S104 - charge points come from the station's own network
@@ -68,7 +57,7 @@ class GatewaySection(_Section):
     connections_max: int = Field(default=1000, ge=1)
 
 
-class HqSection(_Section):
+class HqSection(Section):
     """The link to HQ's broker."""
 
     host: str
@@ -108,7 +97,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
         raise ValueError(f"{ca_file} cannot be read: {error.strerror}; {wanted}") from error
 
 
-class ChargePointSection(_Section):
+class ChargePointSection(Section):
     """A charge point that was added at the station."""
 
     number: str = Field(pattern=r"^[0-9]{14}$", description="14 digits, as set in the device")
@@ -119,19 +108,19 @@ class ChargePointSection(_Section):
     rounds_to_fen: bool = False
 
 
-class TariffSection(_Section):
+class TariffSection(Section):
     """A tariff for a station without HQ."""
 
     file: Path
 
 
-class ProtectionSection(_Section):
+class ProtectionSection(Section):
     """A protection document for a station without HQ; HQ's goes before it."""
 
     file: Path
 
 
-class SensorsSection(_Section):
+class SensorsSection(Section):
     """Models of Modbus devices beside those that ship."""
 
     profile_dir: Path | None = Field(default=None, description="a folder of MODEL.toml files")
@@ -144,7 +133,7 @@ class SensorsSection(_Section):
         return value
 
 
-class LineSection(_Section):
+class LineSection(Section):
     """A Modbus line with sensors and outputs; devices name it in the protection document."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,24}$")
@@ -177,21 +166,21 @@ class LineSection(_Section):
         return LineConfig(**self.model_dump())
 
 
-class OfflineSection(_Section):
+class OfflineSection(Section):
     """How much may be charged on trust while HQ is out of reach, in yuan."""
 
     token_cap_yuan: int = Field(default=300, ge=0)
     station_cap_yuan: int = Field(default=20_000, ge=0)
 
 
-class FrameLogSection(_Section):
+class FrameLogSection(Section):
     """How long raw frames are kept."""
 
     retention_days: int = Field(default=400, ge=1)
     size_max_gb: float = Field(default=20.0, gt=0)
 
 
-class TelemetrySection(_Section):
+class TelemetrySection(Section):
     """How samples are gathered for HQ."""
 
     window_s: float = Field(
@@ -204,21 +193,13 @@ class TelemetrySection(_Section):
     size_max_mb: int = Field(default=2048, ge=1)
 
 
-class TimingSection(_Section):
+class TimingSection(Section):
     """Timers; `fast` is for the demo and for tests."""
 
     profile: Literal["normal", "fast"] = "normal"
 
 
-class ClockSection(_Section):
-    """A scaled clock, shared by all processes of a demo."""
-
-    real_start_ms: int
-    start_ms: int
-    scale: float = Field(gt=0)
-
-
-class SoundSection(_Section):
+class SoundSection(Section):
     """The loudspeaker of the station's computer."""
 
     player: tuple[str, ...] = Field(
@@ -228,13 +209,13 @@ class SoundSection(_Section):
     )
 
 
-class LogSection(_Section):
+class LogSection(Section):
     """What is logged."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(BaseSettings):
+class Settings(FileSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
@@ -253,7 +234,6 @@ class Settings(BaseSettings):
     frame_log: FrameLogSection = FrameLogSection()
     telemetry: TelemetrySection = TelemetrySection()
     timing: TimingSection = TimingSection()
-    clock: ClockSection | None = None
     sound: SoundSection = SoundSection()
     log: LogSection = LogSection()
 
@@ -280,56 +260,7 @@ class Settings(BaseSettings):
         """Return the Modbus lines."""
         return tuple(section.config() for section in self.line)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
-
-    def make_clock(self) -> Clock:
-        """Return the clock of this process.
-
-        Raises:
-            ConfigError: A scaled clock outside demo and tests.
-        """
-        if self.clock is None:
-            return SystemClock()
-        if os.environ.get("VW_ENV") not in _ENVIRONMENTS_WITH_SCALED_CLOCK:
-            raise ConfigError("clock: a scaled clock is for demo and tests only; remove [clock]")
-        return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
-
 
 def load(path: Path) -> Settings:
-    """Read and check a configuration file.
-
-    Raises:
-        ConfigError: The file cannot be read or a field is wrong; the message names the file,
-            each field and what would be right.
-    """
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
-    settings.make_clock()
-    return settings
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [
-        f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-        for detail in error.errors(include_url=False)
-    ]
-    return "\n".join(lines)
+    """Read and check a configuration file. Raises ConfigError, which names each wrong field."""
+    return Settings.load(path)
