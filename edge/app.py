@@ -12,7 +12,7 @@ import secrets
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -26,7 +26,9 @@ from edge.devices.chargers.protocol import Connection
 from edge.devices.chargers.registry import PROTOCOLS
 from edge.devices.chargers.reports import AnyReport, Moment, RecordReceived
 from edge.devices.sensors.check import check_devices
+from edge.devices.sensors.field import FieldBus
 from edge.devices.sensors.profile import load_profiles
+from edge.devices.sensors.reports import AnySensorReport
 from edge.frame_log import FrameLog
 from edge.health import Health, read_machine
 from edge.journal import Journal
@@ -34,6 +36,7 @@ from edge.local_api import LocalApi
 from edge.local_requests import handlers
 from edge.safety.ladder import Rungs
 from edge.settings import HqSection, Settings
+from edge.sound.player import CommandPlayer
 from edge.station import pins, recovery
 from edge.station import timing as station_timing
 from edge.station.access import Caps
@@ -51,7 +54,8 @@ from shared.contracts.events import (
     TransactionEvent,
     TransactionFramesLogged,
 )
-from shared.errors import ConfigError
+from shared.contracts.protection import Protection
+from shared.errors import ConfigError, ProtectionError
 from shared.protection import load_file as load_protection
 
 logger = logging.getLogger(__name__)
@@ -99,7 +103,7 @@ class Agent:
         self.station = _station(
             settings, clock, self.journal, self.telemetry, self._fetch_frames, self._hq_reachable
         )
-        self.bus: EventBus[AnyReport] = EventBus(clock)
+        self.bus: EventBus[AnyReport | AnySensorReport] = EventBus(clock)
         wire_timing = charger_timing.PROFILES["fast" if fast else "normal"]
 
         def new_connection(link_id: int, address: str) -> Connection:
@@ -127,6 +131,10 @@ class Agent:
         self._syncing: asyncio.Task[None] | None = None
         self.journal.on_trouble(self.station.stores.on_journal_trouble)
         self.telemetry.on_dropped(self.station.stores.on_telemetry_dropped)
+        self.field = FieldBus(
+            settings.lines(), clock, self.bus.publish, profiles=self.station.profiles
+        )
+        self.player = CommandPlayer(settings.sound.player)
         self._protect(settings)
         self.health, self.local_api = self._show(data_dir)
 
@@ -150,12 +158,22 @@ class Agent:
 
     def _protect(self, settings: Settings) -> None:
         """Tell the station what its lines and models are, and its own document."""
-        station, lines = self.station, settings.lines()
-        profiles = load_profiles(settings.sensors.profile_dir)
+        station, lines, profiles = self.station, settings.lines(), self.station.profiles
+        station.configure_lines = self._configure_lines
+        station.safety.hands.write = self.field.write
+        station.safety.speaker.connect(self.player)
         station.screen.sources.point_titles = partial(point_titles, profiles)
         if settings.protection is not None:
             station.protection.use_own(load_protection(settings.protection.file))
         station.protection.connect(lambda document: check_devices(document, lines, profiles))
+
+    def _configure_lines(self, document: Protection) -> None:
+        try:
+            self.field.configure(document)
+        except ProtectionError as error:
+            # It was good before the lines were changed. What needs no line goes on protecting,
+            # and an alarm of the document says what does not.
+            logger.error("lines cannot serve the protection document: %s", error)
 
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
         return Link(
@@ -188,6 +206,8 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._climb(), name="stop ladder"),
+                    tasks.create_task(self._keep_running("lines", self.field.run)),
+                    tasks.create_task(self._keep_running("loudspeaker", self.player.run)),
                     tasks.create_task(self._every_second(), name="tick"),
                     tasks.create_task(self._keep_frames(), name="frame log"),
                     tasks.create_task(self._look_at_machine(), name="machine"),
@@ -240,9 +260,17 @@ class Agent:
             with _survived("stop ladder"):
                 self.station.safety.tick(self.station.now())
 
+    async def _keep_running(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            with _survived(what):
+                await run()
+            await asyncio.sleep(_SECOND_S)
+
     async def _every_second(self) -> None:
         while True:
             await asyncio.sleep(_SECOND_S)
+            if self.local_api.watchers:
+                self.station.safety.watch.on_screen(self.station.now())
             with _survived("tick"):
                 self.station.tick()
             with _survived("telemetry"):
@@ -378,6 +406,7 @@ def _station(
         local_tariff=load_file(settings.tariff.file) if settings.tariff else None,
         hq_reachable=hq_reachable,
         fetch_frames=fetch_frames,
+        profiles=load_profiles(settings.sensors.profile_dir),
     )
 
 

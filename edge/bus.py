@@ -11,7 +11,7 @@ from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-Fact = TypeVar("Fact")
+Fact_contra = TypeVar("Fact_contra", contravariant=True)
 Handler = Callable[[Any], None]
 
 _COMPLAIN_EVERY_S = 60.0
@@ -31,7 +31,7 @@ class _Subscription:
         self.logged_s: float | None = None
 
 
-class EventBus(Generic[Fact]):
+class EventBus(Generic[Fact_contra]):
     """Calls every handler of a fact, in order of subscription, before `publish` returns.
 
     The order of subscription is the order of importance: safety first. Handlers do not wait and
@@ -44,7 +44,7 @@ class EventBus(Generic[Fact]):
         self._clock = clock
         self._subscriptions: list[_Subscription] = []
         self._by_kind: dict[type, tuple[_Subscription, ...]] = {}
-        self._waiting: deque[Fact] = deque()
+        self._waiting: deque[Fact_contra] = deque()
         self._busy = False
 
     def subscribe(self, name: str, handler: Handler, *kinds: type) -> None:
@@ -52,7 +52,7 @@ class EventBus(Generic[Fact]):
         self._subscriptions.append(_Subscription(name, handler, kinds))
         self._by_kind.clear()
 
-    def publish(self, fact: Fact) -> None:
+    def publish(self, fact: Fact_contra) -> None:
         """Deliver a fact; inside a handler, deliver it after the present one."""
         if self._busy:
             self._waiting.append(fact)
@@ -69,7 +69,7 @@ class EventBus(Generic[Fact]):
         """Return how often each handler raised."""
         return {each.name: each.failures for each in self._subscriptions}
 
-    def _deliver(self, fact: Fact) -> None:
+    def _deliver(self, fact: Fact_contra) -> None:
         kind = type(fact)
         subscriptions = self._by_kind.get(kind)
         if subscriptions is None:

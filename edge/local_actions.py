@@ -116,7 +116,7 @@ class SiteActions:
             effects = station.alarms.silence(alarm_id, by, station.now().wall_ms)
         except AlarmError as error:
             raise LocalApiError(str(error)) from error
-        station.on_silenced(alarm)
+        station.guard.on_silenced(alarm)
         station.perform(effects)
         return {"by": by}
 
@@ -169,7 +169,6 @@ class SiteActions:
         effects, now = Effects(), self._station.now()
         for latch in latches:
             effects.add(self._station.guard.release(latch, now, reason, by))
-            self._station.safety.rearm(place)
             logger.warning(
                 "latch released place=%s cause=%s by=%s reason=%s", place, latch.cause, by, reason
             )
@@ -185,17 +184,17 @@ class SiteActions:
         latches = station.latches.at(place)
         if not latches:
             raise LocalApiError("nothing is blocked there")
-        trips = any(latch.until_unplugged for latch in latches)
-        if trips and station.safety.is_dangerous(place, station.now()):
+        if station.safety.is_dangerous(place, station.now()):
             raise LocalApiError(
-                "the vehicle still reports what tripped; unplug it, or wait a minute"
+                "what tripped is still reported: remove the cause, unplug the vehicle, "
+                "or wait a minute"
             )
         return latches
 
     async def drill(self, request: Request) -> Answer:
         """Try sirens and their read-back; nothing is stopped."""
         by = await self._who(request)
-        self._station.start_drill(by)
+        self._station.guard.start_drill(by)
         return {"by": by}
 
     async def _who(self, request: Request, role: str = "staff") -> str:

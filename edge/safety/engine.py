@@ -1,19 +1,18 @@
-"""Watches every report of a charge point and stops what must stop, before anything is stored.
+"""Watches every report and value of the station and stops what must stop, before anything else.
 
-The engine is the first subscriber of the bus. A rule that trips has its stop frame written in
-the same call; only then is anybody told. It keeps no files and waits for nothing.
+The engine is the first subscriber of the bus. What trips has its stop frames written in the same
+call, then its sirens and contactors; only then is anybody told. It keeps no files and waits for
+nothing: not for the disk, not for HQ, not for a coil. It judges; `Hands` act.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from uuid import UUID
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable, Mapping
 
 from edge.devices.chargers.reports import (
     BatteryIdentified,
     BatteryLimits,
+    BmsDemanded,
     BmsSampled,
     ConnectorSampled,
     LinkLost,
@@ -22,17 +21,24 @@ from edge.devices.chargers.reports import (
     WireState,
 )
 from edge.devices.chargers.wishes import AnyWish
-from edge.safety.ladder import (
-    ZERO_CURRENT_DA,
-    Confirmed,
-    NotConfirmed,
-    Rungs,
-    StopLadder,
-)
-from edge.safety.rules import battery_over_temperature, battery_reports_danger
-from shared.ids import uuid7
+from edge.devices.sensors.profile import Profile
+from edge.devices.sensors.reports import DeviceAnswering, OutputRead, PointSampled
+from edge.safety.battery import CODES as BATTERY_CODES
+from edge.safety.battery import BatteryWatch, Verdict
+from edge.safety.causes import Cause, Connector, Hearer, Place
+from edge.safety.findings import Finding
+from edge.safety.hands import Hands, connector_name
+from edge.safety.ladder import ZERO_CURRENT_DA, Rungs
+from edge.safety.proof import Proof
+from edge.safety.ruleset import RuleSet
+from edge.safety.speaker import Speaker
+from edge.safety.watch import Watch
+from shared.contracts.protection import Protection, Quality, Quantity
 
-Connector = tuple[str, int]
+_SECOND_S = 1.0
+_SURE_S = 10.0
+"""Good values for so long, and a rule that spoke before a restart has nothing to say."""
+_SURE_AT_LAST_S = 60.0
 
 
 def unplugged(report: ConnectorSampled) -> bool:
@@ -44,40 +50,17 @@ def unplugged(report: ConnectorSampled) -> bool:
     )
 
 
-class Trip(Struct):
-    """One stop by the station itself. `stop_sent_us`: deciding frame → stop frame written."""
-
-    trip_id: UUID
-    cause: str
-    connector: Connector
-    at: Moment
-    detail: str
-    stop_sent_us: int
-
-
-_DANGER_HOLDS_S = 60.0
-
-
-class Limits(Struct):
-    """What the vehicle on a connector allows."""
-
-    max_c: int = battery_over_temperature.DEFAULT_MAX_C
-    vehicle_max_c: int | None = None
-    battery_type: int | None = None
-    tripped: bool = False
-    danger_s: float | None = None
-    """When the vehicle last said what makes a rule trip; None once its BMS says otherwise."""
-
-
 class SafetyEngine:
-    """Rules over reports, and the stop ladder.
+    """Rules over reports and values, and what follows from them.
 
     Args:
         send: Writes a wish to its charge point before it returns.
         monotonic_s: The monotonic clock.
         rungs: Of the stop ladder.
-        on_trip: Told after the stop frame of a trip was written.
-        on_confirmed, on_not_confirmed: Told how a stop ended.
+        hearer: Told after the engine has acted.
+        connectors: All that are known.
+        partners: The other connectors that charge the vehicle of one.
+        profiles: Of sensors, by model.
     """
 
     def __init__(
@@ -86,112 +69,245 @@ class SafetyEngine:
         send: Callable[[AnyWish], bool],
         monotonic_s: Callable[[], float],
         rungs: Rungs,
-        on_trip: Callable[[Trip], None],
-        on_confirmed: Callable[[Confirmed], None],
-        on_not_confirmed: Callable[[NotConfirmed], None],
+        hearer: Hearer,
+        connectors: Callable[[], Iterable[Connector]],
+        partners: Callable[[Connector], Iterable[Connector]],
+        profiles: Mapping[str, Profile],
     ) -> None:
-        self._monotonic_s = monotonic_s
-        self._ladder = StopLadder(send, rungs)
-        self._limits: dict[Connector, Limits] = {}
-        self._on_trip = on_trip
-        self._on_confirmed = on_confirmed
-        self._on_not_confirmed = on_not_confirmed
+        self._profiles = profiles
+        self._battery = BatteryWatch()
+        self._rules = RuleSet(Protection())
+        self.hands = Hands(
+            send=send,
+            monotonic_s=monotonic_s,
+            rungs=rungs,
+            hearer=hearer,
+            connectors=connectors,
+            partners=partners,
+        )
+        self.outputs = self.hands.outputs
+        self.proof = Proof()
+        self.speaker = Speaker()
+        self.watch = Watch(self.hands, self.proof, self.speaker, hearer)
+        self._vehicles: set[Connector] = set()
+        self._meters: dict[str, Connector] = {}
+        self._good_since_s: dict[str, float] = {}
+        self._unsure = False
+        self._second_s = 0.0
+
+    def activate(self, protection: Protection, now: Moment) -> None:
+        """Protect by this document from now on; what stands goes on standing."""
+        self._rules = self._rules.replaced_by(protection)
+        self.proof.configure(protection, self._profiles)
+        self.hands.take(protection, now)
+        self.watch.configure(protection)
+        of_zone = {zone.name: zone.connectors for zone in protection.zones}
+        # A meter in a zone of one connector is that connector's own.
+        self._meters = {
+            device.name: of_zone[device.zone][0]
+            for device in protection.devices
+            if len(of_zone.get(device.zone, ())) == 1
+        }
+        self.tick(now)
+
+    # What sensors and outputs say
+
+    def on_point(self, report: PointSampled) -> None:
+        """Judge a value of a sensor."""
+        for finding in self._rules.on_point(report):
+            self._hear(finding)
+        self.proof.on_point(report)
+        if report.device in self._meters and report.quantity is Quantity.CURRENT_A:
+            self._on_meter(self._meters[report.device], report)
+        if self._unsure and report.quality is Quality.GOOD:
+            self._good_since_s.setdefault(
+                f"sensor:{report.device}/{report.point}", report.at.mono_s
+            )
+        self.hands.tell_all()
+
+    def _on_meter(self, connector: Connector, report: PointSampled) -> None:
+        if report.value is not None:
+            found = self.hands.ladder.on_meter(connector, report.point, report.value, report.at)
+            if found is not None:
+                self.hands.confirm(found)
+
+    def on_answering(self, report: DeviceAnswering) -> None:
+        """A device came or went."""
+        self.proof.on_answering(
+            report.device, report.at, answering=report.answering, reason=report.reason
+        )
+        if report.answering:
+            self.outputs.on_answering(report.device, report.at)
+        self.hands.tell_all()
+
+    def on_output(self, report: OutputRead) -> None:
+        """An output was read back."""
+        self.outputs.on_read(report)
+        self.watch.on_output(report)
+        if report.on:
+            for connector in self.hands.opened_by(report.output):
+                found = self.hands.ladder.on_open(connector, report.at)
+                if found is not None:
+                    self.hands.confirm(found)
+        self.hands.tell_all()
+
+    # What charge points say
 
     def on_battery(self, report: BatteryIdentified | BatteryLimits) -> None:
         """Keep the limits that the vehicle gave (0x15, 0x17)."""
-        limits = self._limits_of((report.charge_point_no, report.connector_no))
+        self._battery.on_battery(report)
         if isinstance(report, BatteryLimits):
-            limits.vehicle_max_c = report.temperature_max_c
-        else:
-            limits.battery_type = report.battery_type
-        limits.max_c = battery_over_temperature.limit_c(limits.vehicle_max_c, limits.battery_type)
+            self._judge_values(report)
 
     def remember(
         self, connector: Connector, vehicle_max_c: int | None, battery_type: int | None
     ) -> None:
         """Take the limits of a vehicle that was here before a restart."""
-        limits = self._limits_of(connector)
-        limits.vehicle_max_c, limits.battery_type = vehicle_max_c, battery_type
-        limits.max_c = battery_over_temperature.limit_c(vehicle_max_c, battery_type)
+        self._battery.remember(connector, vehicle_max_c, battery_type)
+        self._vehicles.add(connector)
+
+    def on_demand(self, report: BmsDemanded) -> None:
+        """Judge a 0x23."""
+        self._judge_values(report)
 
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
-        connector = (report.charge_point_no, report.connector_no)
-        limits = self._limits_of(connector)
-        too_hot = battery_over_temperature.exceeds(report.battery_temp_max_c, limits.max_c)
-        danger = battery_reports_danger.condition(report.status_1, report.status_2)
-        limits.danger_s = report.at.mono_s if too_hot or danger else None
-        if limits.tripped:
-            return
-        if too_hot:
-            detail = str(report.battery_temp_max_c)
-            self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
-        elif danger:
-            self._trip(battery_reports_danger.CODE, connector, report.at, limits, danger)
+        for verdict in self._battery.on_bms(report):
+            self._judge(verdict)
+        self._judge_values(report)
 
     def on_sample(self, report: ConnectorSampled) -> None:
         """Judge a 0x13, and look whether it proves a stop."""
         if report.replayed:
             return
-        connector = (report.charge_point_no, report.connector_no)
-        if self._ladder.busy and (confirmed := self._ladder.on_sample(report)):
-            self._on_confirmed(confirmed)
-        limits = self._limits.get(connector)
-        if limits is None:
-            limits = self._limits_of(connector)
+        ladder = self.hands.ladder
+        if ladder.busy and (found := ladder.on_sample(report)):
+            self.hands.confirm(found)
         if unplugged(report):
-            # Another vehicle has other limits, and none yet.
-            self._limits[connector] = Limits()
-        elif battery_over_temperature.exceeds(report.battery_temp_max_c, limits.max_c):
-            limits.danger_s = report.at.mono_s
-            if not limits.tripped:
-                detail = str(report.battery_temp_max_c)
-                self._trip(battery_over_temperature.CODE, connector, report.at, limits, detail)
+            self._vehicle_left((report.charge_point_no, report.connector_no), report.at)
+        else:
+            self._vehicles.add((report.charge_point_no, report.connector_no))
+            for verdict in self._battery.on_sample(report):
+                self._judge(verdict)
+        self._judge_values(report)
+
+    def _vehicle_left(self, connector: Connector, at: Moment) -> None:
+        """Another vehicle has other limits, and none yet."""
+        if connector not in self._vehicles:
+            return
+        self._vehicles.discard(connector)
+        for verdict in self._battery.unplugged(connector, at):
+            self._judge(verdict)
+        for finding in self._rules.forget(connector_name(connector), at):
+            self._hear(finding)
+
+    def _judge_values(
+        self, report: ConnectorSampled | BmsDemanded | BmsSampled | BatteryLimits
+    ) -> None:
+        for finding in self._rules.on_report(report):
+            self._hear(finding)
+        self.hands.tell_all()
 
     def on_lost(self, report: LinkLost) -> None:
-        """A link is gone; what is still too hot when it is back trips again."""
-        self._ladder.on_lost(report.charge_point_no)
-        for connector, limits in self._limits.items():
-            if connector[0] == report.charge_point_no:
-                limits.tripped = False
+        """A link is gone: what was to stop there and is not proven is isolated."""
+        for climb in self.hands.ladder.on_lost(report.charge_point_no):
+            self.hands.isolate(climb.connector, report.at)
+        self.hands.tell_all()
 
     def on_logged_in(self, report: LoggedIn) -> None:
         """A link is back: what was to stop there is told so again."""
-        if self._ladder.busy:
-            self._ladder.on_back(report.charge_point_no)
+        self.hands.ladder.on_back(report.charge_point_no)
+
+    def _judge(self, verdict: Verdict) -> None:
+        params = {
+            "temperature_c": verdict.detail,
+            "condition": verdict.detail,
+            "value": verdict.detail,
+            "limit": verdict.limit,
+        }
+        object_ = connector_name(verdict.connector)
+        self.hands.notice(verdict.code, object_, verdict.at, params, active=verdict.active)
+
+    def _hear(self, finding: Finding) -> None:
+        self.hands.notice(
+            finding.code,
+            finding.object,
+            finding.at,
+            {"value": finding.value, "limit": finding.limit},
+            active=finding.active,
+            severity=finding.severity,
+            zone=finding.zone,
+        )
+
+    # What people and commands want
 
     def stop(self, connector: Connector, cause: str, now: Moment) -> None:
         """Stop a connector for another cause, and follow it to zero current."""
-        self._ladder.start(connector, cause, now)
+        self.hands.stop(connector, cause, now)
+        self.hands.tell_all()
+
+    def silence(self, code: str, object_: str, now: Moment) -> None:
+        """Switch the sound of a cause off; a new or higher one sounds again."""
+        self.outputs.silence((code, object_), now)
+        self.watch.speak()
+
+    def restore(self, code: str, object_: str, place: Place, at: Moment, *, silenced: bool) -> None:
+        """Take a cause that had latched something before a restart; its rule speaks again."""
+        self.hands.restore(code, object_, place, at, silenced=silenced)
+        self._unsure = True
+
+    # Questions
 
     def stopping(self, connector: Connector) -> bool:
         """Whether a stop of this connector still waits for its proof."""
-        return self._ladder.climbing(connector)
+        return self.hands.ladder.climbing(connector)
 
-    def is_dangerous(self, connector: Connector, now: Moment) -> bool:
-        """Whether a rule would trip by what the vehicle said within the last minute."""
-        limits = self._limits.get(connector)
-        danger_s = limits.danger_s if limits is not None else None
-        return danger_s is not None and now.mono_s - danger_s < _DANGER_HOLDS_S
+    def is_dangerous(self, place: Place, now: Moment) -> bool:
+        """Whether something that blocks exactly this place is still there."""
+        return any(
+            self._is_there(cause, now)
+            for cause in self.hands.causes.values()
+            if place in cause.latched
+        )
 
-    def rearm(self, connector: Connector) -> None:
-        """Have the rules trip again on a connector whose latch was lifted."""
-        if limits := self._limits.get(connector):
-            limits.tripped = False
+    def _is_there(self, cause: Cause, now: Moment) -> bool:
+        if cause.code in BATTERY_CODES and cause.trip is not None:
+            # What a vehicle said long ago, or what one that left said, holds nobody up.
+            return any(
+                self._battery.is_dangerous(cause.code, connector, now)
+                for connector in cause.trip.connectors
+            )
+        return cause.active and cause.code not in BATTERY_CODES
+
+    def refuses(self, connector: Connector) -> str:
+        """Return why nothing new may start at a connector, "" when it may."""
+        return self.watch.refuses(connector)
+
+    # Time
 
     def tick(self, now: Moment) -> None:
-        """Climb the ladder; several times a second."""
-        if self._ladder.busy:
-            for failed in self._ladder.tick(now):
-                self._on_not_confirmed(failed)
+        """Let time pass: rules, ladder, outputs, proofs, drill; ten times a second."""
+        for finding in self._rules.tick(now):
+            self._hear(finding)
+        if self.hands.ladder.busy:
+            self.hands.climb(now)
+        self.outputs.tick(now)
+        self.proof.tick(now)
+        if now.mono_s - self._second_s >= _SECOND_S:
+            self._second_s = now.mono_s
+            self.hands.forget_trips(now)
+            self._make_sure(now)
+            self.watch.look(now)
+        self.watch.tick(now)
+        self.hands.tell_all()
 
-    def _limits_of(self, connector: Connector) -> Limits:
-        return self._limits.setdefault(connector, Limits())
-
-    def _trip(
-        self, cause: str, connector: Connector, at: Moment, limits: Limits, detail: str
-    ) -> None:
-        limits.tripped = True
-        self._ladder.start(connector, cause, at)
-        sent_us = int((self._monotonic_s() - at.mono_s) * 1_000_000)
-        self._on_trip(Trip(uuid7(at.wall_ms), cause, connector, at, detail, sent_us))
+    def _make_sure(self, now: Moment) -> None:
+        """End what was restored after a restart and is not there any more."""
+        for cause in list(self.hands.causes.values()):
+            if cause.unsure_s is None:
+                continue
+            good_s = self._good_since_s.get(
+                cause.object, cause.unsure_s + _SURE_AT_LAST_S - _SURE_S
+            )
+            if now.mono_s - good_s >= _SURE_S:
+                self.hands.notice(cause.code, cause.object, now, {}, active=False)

@@ -26,11 +26,28 @@ class Latch(Struct, frozen=True):
     set_ms: int
     by_hq: bool = False
     until_unplugged: bool = False
+    object: str = ""
+    """Where the cause was noticed, as alarms name it; "" is the place itself."""
 
     @property
     def place(self) -> Place:
         """What is blocked: a connector, a charge point (connector 0) or the station."""
         return self.charge_point_no, self.connector_no
+
+    @property
+    def subject(self) -> str:
+        """The object of the alarm that this latch belongs to."""
+        if self.object:
+            return self.object
+        number, connector_no = self.place
+        if not number:
+            return "station"
+        return f"connector:{number}:{connector_no}" if connector_no else f"charge_point:{number}"
+
+
+def place_covers(place: Place, connector: Place) -> bool:
+    """Whether a place is this connector, its charge point or the station."""
+    return place in (connector, (connector[0], 0), STATION)
 
 
 class Latches:
@@ -47,7 +64,7 @@ class Latches:
             trusted: False after an unclean stop or a broken file: without the mark the station
                 then starts blocked, as it does with a latch that cannot be read.
         """
-        self._latches: dict[tuple[Place, str], Latch] = {}
+        self._latches: dict[tuple[Place, str, str], Latch] = {}
         self.unreadable = not trusted and _MARK not in stored
         decoder = msgspec.msgpack.Decoder(Latch)
         for key, blob in stored.items():
@@ -58,14 +75,14 @@ class Latches:
             except msgspec.MsgspecError:
                 self.unreadable = True
                 continue
-            self._latches[latch.place, latch.cause] = latch
+            self._latches[latch.place, latch.cause, latch.object] = latch
         if self.unreadable:
             self.distrust()
 
     def distrust(self) -> None:
         """Block the station: a latch was there that could not be read."""
         self.unreadable = True
-        self._latches[STATION, UNREADABLE] = Latch(*STATION, UNREADABLE, 0)
+        self._latches[STATION, UNREADABLE, ""] = Latch(*STATION, UNREADABLE, 0)
 
     def everything(self) -> list[Change]:
         """Return the stored form: that latches are kept here, and each."""
@@ -74,6 +91,14 @@ class Latches:
     def all(self) -> list[Latch]:
         """Return every latch."""
         return list(self._latches.values())
+
+    def of(self, cause: str, object_: str) -> list[Latch]:
+        """Return all latches of one cause at one object, wherever they block."""
+        return [
+            latch
+            for latch in self._latches.values()
+            if latch.cause == cause and latch.object == object_
+        ]
 
     def at(self, place: Place) -> list[Latch]:
         """Return the latches of exactly this place."""
@@ -88,17 +113,31 @@ class Latches:
                 return latches[0]
         return None
 
+    def blocks_only(self, place: Place, cause: str) -> bool:
+        """Whether nothing but this cause blocks a connector."""
+        return all(
+            latch.cause == cause
+            for latch in self._latches.values()
+            if place_covers(latch.place, place)
+        )
+
+    @property
+    def unreadable_stands(self) -> bool:
+        """Whether the station is still blocked because its latches could not be read."""
+        return any(latch.cause == UNREADABLE for latch in self._latches.values())
+
     def set(self, latch: Latch) -> Change:
         """Block a place."""
-        self._latches[latch.place, latch.cause] = latch
+        self._latches[latch.place, latch.cause, latch.object] = latch
         return Put(KIND, _key(latch), msgspec.msgpack.encode(latch))
 
     def release(self, latch: Latch) -> Change | None:
         """Lift a latch; None when it is not set."""
-        if self._latches.pop((latch.place, latch.cause), None) is None:
+        if self._latches.pop((latch.place, latch.cause, latch.object), None) is None:
             return None
         return Delete(KIND, _key(latch))
 
 
 def _key(latch: Latch) -> str:
-    return f"{latch.charge_point_no}:{latch.connector_no}:{latch.cause}"
+    key = f"{latch.charge_point_no}:{latch.connector_no}:{latch.cause}"
+    return f"{key}:{latch.object}" if latch.object else key

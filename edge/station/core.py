@@ -8,7 +8,7 @@ commit, and what had to wait for that commit goes out after it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,6 +22,8 @@ from edge.devices.chargers.wishes import (
     HoldTariff,
     StopRemotely,
 )
+from edge.devices.sensors import reports as s
+from edge.devices.sensors.profile import Profile
 from edge.devices.sensors.reports import PointSampled
 from edge.journal import Journal
 from edge.journal.journal import PENDING_MAX
@@ -32,6 +34,7 @@ from edge.station import (
     alarms,
     closed,
     desk,
+    guard,
     instructions,
     numbers,
     pins,
@@ -111,6 +114,7 @@ class Station:
         local_tariff: TariffVersion | None,
         hq_reachable: Callable[[], bool],
         fetch_frames: Callable[[str, int, int], bytes],
+        profiles: Mapping[str, Profile] | None = None,
     ) -> None:
         """Read the stored state; blocks, and comes before anything is appended to the journal."""
         self.station_no = station_no
@@ -121,6 +125,7 @@ class Station:
         self.add_sample = add_sample
         self.timing = timing
         self._charge_points: ChargePoints | None = None
+        self.profiles = profiles or {}
         now = self.now()
         load = journal.load
         self.tariffs = TariffShelf(load(tariffs.KIND), load(tariffs.KIND_CONFIRMED))
@@ -147,27 +152,27 @@ class Station:
             timing=timing,
             hq_reachable=hq_reachable,
             bills_waiting=self._bills_waiting,
+            refuses=self._refuses,
             now_ms=now.wall_ms,
         )
-        self.guard = Guard(self)
+        self.guard = Guard(self, load(guard.KIND))
         self.safety = self._make_safety(rungs)
         self.carrier = Carrier(self, fetch_frames=fetch_frames)
         self.stores = StoreWatch(self, journal)
         self.clocks = ClockKeeper(timing.hq_clock_tolerance_ms, now)
         self.desk = CommandDesk(load(desk.KIND), self.carrier.carry)
         self.screen = ViewBuilder(self)
+        self._show_safety()
         self.lost_since_s: dict[str, float] = {}
         self._ask_nobody()
         self._resume(now)
 
     def _ask_nobody(self) -> None:
         """Put in what is called until whoever puts the agent together says whom to call."""
-        # Somebody on site wants quiet, or a drill; nobody there has seen a critical alarm.
-        self.on_silenced: Callable[[OpenAlarm], None] = lambda _alarm: None
+        # Nobody on site has seen a critical alarm.
         self.on_escalated: Callable[[OpenAlarm], None] = lambda _alarm: None
-        # Called with the protection document that holds from now on.
-        self.on_protection: Callable[[Protection], None] = lambda _protection: None
-        self.start_drill: Callable[[str], None] = _no_sirens
+        # Has the lines poll and write by a protection document.
+        self.configure_lines: Callable[[Protection], None] = lambda _protection: None
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
         # Calls back when all frames so far are on the disk too, beside the journal.
         self.sync_evidence: Callable[[Callable[[], None]], None] = lambda done: done()
@@ -200,13 +205,29 @@ class Station:
             send=self.send,
             monotonic_s=self._clock.monotonic_s,
             rungs=rungs,
-            on_trip=self.guard.on_trip,
-            on_confirmed=self.guard.on_confirmed,
-            on_not_confirmed=self.guard.on_not_confirmed,
+            hearer=self.guard,
+            connectors=lambda: (entry.connector for entry in self.live.all()),
+            partners=self.book.partners,
+            profiles=self.profiles,
         )
+
+    def _refuses(self, connector: tuple[str, int]) -> str:
+        return self.safety.refuses(connector)
+
+    def _show_safety(self) -> None:
+        sources, safety = self.screen.sources, self.safety
+        safety.watch.storage_failed = lambda: self._journal.failed or ""
+        sources.outputs = safety.outputs.views
+        sources.channels = lambda: safety.proof.views(self.now())
+        sources.isolated = safety.outputs.is_isolated
+        sources.starts_refused = lambda: safety.watch.starts_refused
+        sources.drill_running = lambda: safety.watch.drill_running
+        sources.last_drill_ms = lambda: self.guard.last_drill_ms
+        sources.sound = lambda: safety.speaker.saying
 
     def _resume(self, now: r.Moment) -> None:
         """Go on where the last run of the agent ended."""
+        self.guard.resume(now, clean=self._journal.clean)
         for command_id in self.carrier.resume():
             self.desk.resume(command_id)
         for config in self.registry.all().values():
@@ -225,13 +246,22 @@ class Station:
         """Take the gateway and listen to its bus: safety first, in order of subscription."""
         self._charge_points = charge_points
         bus.subscribe("safety", self.safety.on_battery, r.BatteryIdentified, r.BatteryLimits)
+        bus.subscribe("safety", self.safety.on_point, s.PointSampled)
         bus.subscribe("safety", self.safety.on_bms, r.BmsSampled)
+        bus.subscribe("safety", self.safety.on_demand, r.BmsDemanded)
         bus.subscribe("safety", self.safety.on_sample, r.ConnectorSampled)
         bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
         bus.subscribe("safety", self.safety.on_logged_in, r.LoggedIn)
+        bus.subscribe("safety", self.safety.on_output, s.OutputRead)
+        bus.subscribe("safety", self.safety.on_answering, s.DeviceAnswering)
         Hearing(self, charge_points).subscribe(bus)
         bus.subscribe("sensor samples", SensorSamples(self.add_sample).on_point, PointSampled)
         self.screen.subscribe(bus)
+
+    def on_protection(self, protection: Protection) -> None:
+        """Protect by this document from now on; the lines first, so that they know its outputs."""
+        self.configure_lines(protection)
+        self.safety.activate(protection, self.now())
 
     def start(self) -> None:
         """Say that the station is up, and raise what the start itself found."""
@@ -431,10 +461,7 @@ class Station:
         now = self.now()
         effects = self.desk.forget_old(now.wall_ms)
         effects.add(self.alarms.clear_past(now.wall_ms))
+        effects.add(self.guard.tick_hourly(now.wall_ms))
         effects.wishes.extend(self.clocks.due(list(self.registry.all()), now))
         self.perform(effects)
         self.push_tariff()
-
-
-def _no_sirens(_by: str) -> None:
-    raise ValueError("drill: no siren is configured here")

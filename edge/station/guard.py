@@ -2,54 +2,106 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from edge.devices.chargers import reports as r
-from edge.journal import Journal
+import msgspec
+from msgspec import Struct
+
+from edge.devices.chargers.reports import Moment
+from edge.journal import Change, Journal, Put
 from edge.safety import latches as latch_book
-from edge.safety.engine import Trip
-from edge.safety.ladder import Confirmed, NotConfirmed
-from edge.safety.latches import Latch, Latches
+from edge.safety.causes import Cause, Connector, Trip
+from edge.safety.hands import ISOLATED
+from edge.safety.latches import UNREADABLE, Latch, Latches
 from edge.station import alarms
+from edge.station.alarms import OpenAlarm
 from edge.station.effects import Effects
+from edge.station.stored import decode_one
 from shared.clock import from_ms
 from shared.contracts import events as e
+from shared.contracts.protection import Reset
 
 if TYPE_CHECKING:
     from edge.station.core import Station
 
+logger = logging.getLogger(__name__)
+
+KIND = "drill"
+_DRILL, _DRILL_DUE = "siren_drill", "drill_due"
+_DRILL_EVERY_MS = 31 * 86_400_000
+_KEY = "last"
+
+
+class DrillLog(Struct, frozen=True):
+    """When the last drill was, and since when there is something to drill; UTC milliseconds."""
+
+    since_ms: int
+    last_ms: int | None = None
+
 
 class Guard:
-    """Blocks and releases places; tells what tripped and how the stops ended."""
+    """Blocks and releases places; tells what tripped, how it went, and what is wrong.
 
-    def __init__(self, station: Station) -> None:
+    It is the engine's `Hearer`: called when everything has been done already.
+    """
+
+    def __init__(self, station: Station, drills: dict[str, bytes]) -> None:
+        """Take what the journal holds under `KIND`."""
         self._station = station
-        self._trips: dict[tuple[str, int], Trip] = {}
+        self._drills = decode_one(drills, _KEY, DrillLog)
 
     # Blocking
 
-    def release(self, latch: Latch, now: r.Moment, reason: str = "", by: str = "") -> Effects:
-        """Lift a latch and clear its alarm; `reason` is what a person (`by`) said."""
+    def release(self, latch: Latch, now: Moment, reason: str = "", by: str = "") -> Effects:
+        """Lift a latch and clear its alarm; `reason` is what a person (`by`) said.
+
+        What one cause has latched is then lifted together: a person looked at the cause.
+        """
         effects = Effects()
-        change = self._station.latches.release(latch)
-        if change is None:
-            return effects
-        effects.changes.append(change)
-        place = latch.place
-        subject = alarms.connector(*place) if place[0] else alarms.STATION
-        clear = self._station.alarms.clear_alarm
-        effects.add(clear(latch.cause, subject, now.wall_ms, reason, by))
+        by_person = bool(by or reason)
+        together = [latch]
+        if latch.object and by_person:
+            together = self._station.latches.of(latch.cause, latch.object)
+        for each in together:
+            effects.add(self._release_one(each, now, reason, by))
         effects.add(self._show_latches(now))
         return effects
 
-    def block(self, latch: Latch, now: r.Moment) -> Effects:
+    def _release_one(self, latch: Latch, now: Moment, reason: str, by: str) -> Effects:
+        effects, station = Effects(), self._station
+        change = station.latches.release(latch)
+        if change is None:
+            return effects
+        effects.changes.append(change)
+        if latch.cause == ISOLATED:
+            station.safety.hands.close(latch.place, now)
+        elif station.safety.hands.released(latch.cause, latch.subject, latch.place, now):
+            clear = station.alarms.clear_alarm
+            effects.add(clear(latch.cause, latch.subject, now.wall_ms, reason, by))
+        if by or reason:
+            effects.add(self._release_isolated(latch, now, reason, by))
+        if not station.latches.unreadable_stands:
+            station.safety.outputs.hold_contactors = False
+        return effects
+
+    def _release_isolated(self, latch: Latch, now: Moment, reason: str, by: str) -> Effects:
+        """Close what was opened for the connectors of this latch, once nothing else blocks them."""
+        effects, latches = Effects(), self._station.latches
+        for each in [each for each in latches.all() if each.cause == ISOLATED]:
+            covered = latch_book.place_covers(latch.place, each.place)
+            if covered and latch.cause != ISOLATED and latches.blocks_only(each.place, ISOLATED):
+                effects.add(self._release_one(each, now, reason, by))
+        return effects
+
+    def block(self, latch: Latch, now: Moment) -> Effects:
         """Set a latch and show it on everything that it blocks."""
         effects = Effects()
         effects.changes.append(self._station.latches.set(latch))
         effects.add(self._show_latches(now))
         return effects
 
-    def _show_latches(self, now: r.Moment) -> Effects:
+    def _show_latches(self, now: Moment) -> Effects:
         effects = Effects()
         live, latches = self._station.live, self._station.latches
         for entry in live.all():
@@ -58,45 +110,159 @@ class Guard:
                 effects.add(live.on_latch(entry.connector, now, latched=latched))
         return effects
 
-    # Safety
+    # What the engine tells
 
-    def on_trip(self, trip: Trip) -> None:
-        """Latch, tell and raise; the engine has written the stop frame already."""
-        station = self._station
-        self._trips[trip.connector] = trip
-        wall_ms = trip.at.wall_ms
-        latch = Latch(*trip.connector, trip.cause, wall_ms, until_unplugged=True)
-        effects = self.block(latch, trip.at)
-        if running := station.book.on_connector(trip.connector):
-            others = [t for t in station.book.group(running) if t is not running]
-            effects.wishes.extend(w for other in others for w in station.book.stop(other).wishes)
-        effects.events.append(_trip_event(trip, None))
-        effects.add(
-            station.alarms.raise_alarm(
-                trip.cause,
-                alarms.connector(*trip.connector),
-                wall_ms,
-                temperature_c=trip.detail,
-                condition=trip.detail,
+    def on_trip(self, cause: Cause) -> None:
+        """Latch, raise and tell; the engine has acted already."""
+        station, action, effects = self._station, cause.action, Effects()
+        until_unplugged = action.reset is Reset.UNPLUGGED
+        for place in action.places:
+            latch = Latch(
+                *place,
+                cause.code,
+                cause.at.wall_ms,
+                until_unplugged=until_unplugged,
+                object=_object_of(cause, place),
             )
+            effects.changes.append(station.latches.set(latch))
+        effects.add(self._show_latches(cause.at))
+        effects.add(self._raise(cause))
+        if cause.trip is not None:
+            effects.add(self._tell(cause.trip))
+        station.perform(effects)
+
+    def on_figures(self, trip: Trip) -> None:
+        """Complete what was told of a trip."""
+        self._station.perform(self._tell(trip))
+
+    def on_notice(self, cause: Cause) -> None:
+        """Raise an alarm for what stopped nothing, or came again."""
+        self._station.perform(self._raise(cause))
+
+    def on_gone(self, cause: Cause) -> None:
+        """The cause is gone; its latch keeps the alarm."""
+        self._station.perform(self._station.alarms.cause_gone(cause.code, cause.object))
+
+    def on_over(self, cause: Cause) -> None:
+        """The cause is gone and blocks nothing."""
+        now_ms = self._station.now().wall_ms
+        self._station.perform(self._station.alarms.clear_alarm(*cause.key, now_ms))
+
+    def on_isolated(self, connector: Connector, now: Moment) -> None:
+        """The contactor above a connector is open, until somebody on site has looked."""
+        latch = Latch(*connector, ISOLATED, now.wall_ms)
+        if latch.cause not in {each.cause for each in self._station.latches.at(connector)}:
+            self._station.perform(self.block(latch, now))
+
+    def on_confirmed(self, connector: Connector, at: Moment) -> None:
+        """A stop was proven; after a restart the alarm may be older than the engine."""
+        place = alarms.connector(*connector)
+        self._station.perform(
+            self._station.alarms.clear_alarm("stop_not_confirmed", place, at.wall_ms)
         )
-        station.perform(effects)
 
-    def on_confirmed(self, confirmed: Confirmed) -> None:
-        """Current was seen to be zero after a stop."""
-        station = self._station
-        place, now_ms = alarms.connector(*confirmed.connector), station.now().wall_ms
-        effects = station.alarms.clear_alarm("stop_not_confirmed", place, now_ms)
-        trip = self._trips.pop(confirmed.connector, None)
-        if trip is not None and trip.cause == confirmed.cause:
-            effects.events.append(_trip_event(trip, confirmed.zero_current_ms))
-        station.perform(effects)
+    def _raise(self, cause: Cause) -> Effects:
+        return self._station.alarms.raise_finding(
+            cause.code, cause.object, cause.at.wall_ms, cause.params, severity=cause.severity
+        )
 
-    def on_not_confirmed(self, failed: NotConfirmed) -> None:
-        """The ladder came to its end and current still flows."""
+    def _tell(self, trip: Trip) -> Effects:
+        event = e.SafetyTripped(
+            occurred_at=from_ms(trip.at.wall_ms),
+            trip_id=trip.trip_id,
+            cause=trip.cause,
+            connectors=trip.connectors,
+            stop_sent_us=trip.stop_sent_us,
+            zero_current_ms=trip.zero_current_ms,
+            object=trip.object,
+            zone=trip.zone,
+            siren_us=trip.siren_us,
+            contactors=trip.contactors,
+            contactor_us=trip.contactor_us,
+        )
+        effects = self._station.alarms.note_trip(event)
+        effects.events.append(event)
+        return effects
+
+    # Sound and drills
+
+    def on_silenced(self, alarm: OpenAlarm) -> None:
+        """Somebody wants quiet for this alarm."""
+        self._station.safety.silence(alarm.code, alarm.object, self._station.now())
+
+    def start_drill(self, by: str) -> None:
+        """Begin a drill. Raises DrillError (a ValueError) when it cannot be."""
+        self._station.safety.watch.start_drill(by, self._station.now())
+
+    def on_drill_started(self, now: Moment) -> None:
+        """Say everywhere that it is a drill."""
+        book = self._station.alarms
+        self._station.perform(
+            book.raise_finding(_DRILL, alarms.STATION, now.wall_ms, {}, drill=True)
+        )
+
+    def on_drill(self, finished: e.DrillFinished) -> None:
+        """Tell how the drill went."""
+        now_ms = self._station.now().wall_ms
+        effects = self._station.alarms.clear_alarm(_DRILL, alarms.STATION, now_ms)
+        effects.events.append(finished)
+        if not any(each.detail == "interrupted" for each in finished.outputs):
+            since_ms = self._drills.since_ms if self._drills else now_ms
+            self._drills = DrillLog(since_ms, now_ms)
+            effects.changes.extend(self.everything())
+            effects.add(self._station.alarms.clear_alarm(_DRILL_DUE, alarms.STATION, now_ms))
+        self._station.perform(effects)
+
+    @property
+    def last_drill_ms(self) -> int | None:
+        """When the last drill ended, UTC milliseconds; None before the first."""
+        return self._drills.last_ms if self._drills else None
+
+    def tick_hourly(self, now_ms: int) -> Effects:
+        """Remind of the monthly drill."""
+        effects = Effects()
+        if not self._station.safety.watch.can_drill:
+            return effects
+        if self._drills is None:
+            self._drills = DrillLog(now_ms)
+            effects.changes.extend(self.everything())
+        last_ms = self._drills.last_ms or self._drills.since_ms
+        if now_ms - last_ms > _DRILL_EVERY_MS:
+            effects.add(self._station.alarms.raise_alarm(_DRILL_DUE, alarms.STATION, now_ms))
+        return effects
+
+    def everything(self) -> list[Change]:
+        """Return the stored form of what is known of drills."""
+        return [Put(KIND, _KEY, msgspec.msgpack.encode(self._drills))] if self._drills else []
+
+    # After a restart
+
+    def resume(self, now: Moment, *, clean: bool) -> None:
+        """Give the engine what stood before a restart; after an unclean stop it tests itself."""
         station = self._station
-        place, now_ms = alarms.connector(*failed.connector), station.now().wall_ms
-        station.perform(station.alarms.raise_alarm("stop_not_confirmed", place, now_ms))
+        for latch in station.latches.all():
+            if latch.cause == ISOLATED:
+                station.safety.hands.isolated_before(latch.place, now)
+            elif not latch.by_hq and latch.cause != UNREADABLE:
+                self._restore(latch, now)
+        station.safety.outputs.hold_contactors = station.latches.unreadable_stands
+        if not clean:
+            station.safety.proof.require_self_test()
+
+    def _restore(self, latch: Latch, now: Moment) -> None:
+        station = self._station
+        known = station.safety.hands.causes.get((latch.cause, latch.subject))
+        if known is not None:
+            known.latched.add(latch.place)
+            return
+        alarm = station.alarms.find(latch.cause, latch.subject)
+        station.safety.restore(
+            latch.cause,
+            latch.subject,
+            latch.place,
+            Moment(latch.set_ms, now.mono_s),
+            silenced=alarm is not None and alarm.silenced,
+        )
 
 
 def load_latches(journal: Journal) -> Latches:
@@ -108,12 +274,7 @@ def load_latches(journal: Journal) -> Latches:
     return latches
 
 
-def _trip_event(trip: Trip, zero_current_ms: int | None) -> e.SafetyTripped:
-    return e.SafetyTripped(
-        occurred_at=from_ms(trip.at.wall_ms),
-        trip_id=trip.trip_id,
-        cause=trip.cause,
-        connectors=(trip.connector,),
-        stop_sent_us=trip.stop_sent_us,
-        zero_current_ms=zero_current_ms,
-    )
+def _object_of(cause: Cause, place: tuple[str, int]) -> str:
+    """Return where a cause was noticed, "" where that is what it blocks."""
+    plain = Latch(*place, cause.code, 0)
+    return "" if plain.subject == cause.object else cause.object

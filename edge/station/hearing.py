@@ -94,7 +94,8 @@ class Hearing:
             effects = effects or Effects()
             effects.add(self._on_fault_bits(report, place))
         flows = report.current_da >= ZERO_CURRENT_DA
-        if not flows and station.alarms.is_open("stop_not_confirmed", place):
+        proven = not flows and not station.safety.stopping(connector)
+        if proven and station.alarms.is_open("stop_not_confirmed", place):
             effects = effects or Effects()
             at_ms = report.at.wall_ms
             effects.add(station.alarms.clear_alarm("stop_not_confirmed", place, at_ms))
@@ -111,7 +112,7 @@ class Hearing:
         if unplugged(report):
             effects = effects or Effects()
             for each in station.latches.at(connector):
-                if each.until_unplugged:
+                if each.until_unplugged and not station.safety.is_dangerous(connector, report.at):
                     effects.add(station.guard.release(each, report.at))
         return effects
 

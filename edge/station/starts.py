@@ -62,6 +62,7 @@ class Starts:
         timing: Timing,
         hq_reachable: Callable[[], bool],
         bills_waiting: Callable[[], bool],
+        refuses: Callable[[tuple[str, int]], str],
         now_ms: int,
     ) -> None:
         self._book = book
@@ -75,6 +76,7 @@ class Starts:
         self._timing = timing
         self._hq_reachable = hq_reachable
         self._bills_waiting = bills_waiting
+        self._refuses = refuses
         self._asked: dict[UUID, _Asked] = {}
         # HQ knows what was closed before; after a restart nobody knows when it last heard.
         self._hq_knows_ms = now_ms - _UNSETTLED_MS
@@ -227,7 +229,7 @@ class Starts:
 
     def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
         """Return why nobody may start here now, None if somebody may."""
-        if self._latches.blocks(connector) is not None:
+        if self._latches.blocks(connector) is not None or self._refuses(connector):
             return RefusalReason.OUT_OF_SERVICE
         if self._tariffs.current(now.wall_ms) is None:
             return RefusalReason.OUT_OF_SERVICE

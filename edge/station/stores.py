@@ -70,6 +70,7 @@ class StoreWatch:
         """Yield the whole state, for a store that is new and empty."""
         station = self._station
         yield from station.latches.everything()
+        yield from station.guard.everything()
         yield from station.book.everything()
         yield from station.alarms.everything()
         yield from station.protection.everything()

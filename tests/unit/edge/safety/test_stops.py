@@ -23,6 +23,10 @@ PIN = "274913"
 PINS = (Pin(name="Wang", role="staff", hash=hash_pin(PIN)),)
 
 
+PERMITTED = 0b01 << 4
+"""The vehicle permits charging."""
+
+
 @pytest.fixture
 async def site(tmp_path: Path):
     site = await Site.make(tmp_path)
@@ -31,6 +35,7 @@ async def site(tmp_path: Path):
 
 
 def bms(site: Site, temperature_c: int | None, status_1: int = 0, status_2: int = 0) -> None:
+    status_2 |= PERMITTED
     site.bus.publish(
         r.BmsSampled(site.at(), CP, 1, "", 1, temperature_c, 1, 20, 1, status_1, status_2)
     )
@@ -255,7 +260,7 @@ async def test_a_latch_is_not_lifted_while_its_cause_is_there_and_trips_again(si
     await site.command(c.PublishPins(version=1, pins=PINS))
     request = {"number": CP, "connector": 1, "reason": "looked at it", "pin": PIN}
     bms(site, 56)
-    with pytest.raises(LocalApiError, match="still reports"):
+    with pytest.raises(LocalApiError, match="still reported"):
         await ask(request)
     bms(site, 50)
     assert await ask(request) == {"released": "battery_over_temperature", "by": "Wang"}

@@ -1,0 +1,236 @@
+"""Looks at the protection itself: channels, self-test, drill, and what the loudspeaker says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge.devices.chargers.reports import Moment
+from edge.devices.sensors.reports import OutputRead
+from edge.safety.causes import Cause, Connector, Hearer
+from edge.safety.drill import DRILLED, Drill, DrillError
+from edge.safety.hands import Hands
+from edge.safety.interlock import STATION
+from edge.safety.latches import place_covers
+from edge.safety.proof import (
+    SCREEN,
+    SPEAKER,
+    STORAGE,
+    Channel,
+    ChannelKind,
+    Proof,
+    output,
+)
+from edge.safety.speaker import DRILL_MESSAGE, Speaker
+from edge.sound.messages import GENERAL
+from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.protection import OutputKind, Protection
+from shared.contracts.words import Severity
+from shared.ids import uuid7
+
+SELF_TEST = "self_test"
+DEGRADED = "protection_degraded"
+LINE_DOWN = "line_down"
+SCREEN_SILENT = "kiosk_silent"
+_OBJECT = "station"
+_WORST_FIRST = tuple(Severity)
+
+
+class Watch:
+    """What is lost, what is tried, what is said."""
+
+    def __init__(self, hands: Hands, proof: Proof, speaker: Speaker, hearer: Hearer) -> None:
+        self._hands = hands
+        self._proof = proof
+        self._speaker = speaker
+        self._hearer = hearer
+        self._drill: Drill | None = None
+        self._has_speaker = False
+        self._lines_with_outputs: set[str] = set()
+        self.storage_failed: Callable[[], str] = str
+        """Says why the store fails, "" while it works."""
+        hands.is_line_down = proof.line_is_down
+        hands.on_danger = self._on_danger
+        proof.add(STORAGE, ChannelKind.STORAGE, "存储", "Storage")
+
+    def configure(self, protection: Protection) -> None:
+        """Take another document."""
+        kinds = {each.kind for each in protection.outputs}
+        self._has_speaker = OutputKind.SPEAKER in kinds
+        if self._has_speaker:
+            self._proof.add(SPEAKER, ChannelKind.SPEAKER, "扬声器", "Loudspeaker")
+        else:
+            self._proof.remove(SPEAKER)
+        lines = {device.name: device.line for device in protection.devices}
+        devices = {each.device for each in protection.outputs if each.device}
+        self._lines_with_outputs = {f"channel:{lines.get(device, '')}" for device in devices}
+
+    def on_output(self, report: OutputRead) -> None:
+        """A read-back came: it proves the output where it agrees."""
+        name, outputs = output(report.output), self._hands.outputs
+        if report.on is None:
+            self._proof.failed(name, "unreadable")
+        elif fault := outputs.fault(report.output):
+            self._proof.failed(name, fault)
+        elif outputs.agrees_since_s(report.output) is not None:
+            self._proof.alive(name, report.at)
+
+    def on_screen(self, now: Moment) -> None:
+        """A screen took what it was shown."""
+        self._proof.add(SCREEN, ChannelKind.SCREEN, "场站屏幕", "Station screen")
+        self._proof.alive(SCREEN, now)
+
+    # Once a second
+
+    def look(self, now: Moment) -> None:
+        """Raise what is lost, end what is back."""
+        self._look_at_own(now)
+        for channel in self._proof.channels():
+            self._look_at(channel, now)
+        for spec in self._hands.outputs.specs():
+            if fault := self._hands.outputs.fault(spec.name):
+                on = self._hands.outputs.fault_on(spec.name)
+                self._hands.output_fault(spec, fault, now, on=on, active=True)
+        waiting = self._proof.self_test_waits_for()
+        names = ", ".join(channel.name for channel in waiting)
+        self._hands.notice(SELF_TEST, _OBJECT, now, {"channel": names}, active=bool(waiting))
+
+    def _look_at_own(self, now: Moment) -> None:
+        for name, reason in ((STORAGE, self.storage_failed()), (SPEAKER, self._speaker.reason)):
+            if reason:
+                self._proof.failed(name, reason)
+            else:
+                self._proof.alive(name, now)
+
+    def _look_at(self, channel: Channel, now: Moment) -> None:
+        lost = self._proof.is_lost(channel, now)
+        params = {"channel": channel.name.partition(":")[2]}
+        match channel.kind:
+            case ChannelKind.STORAGE:
+                return  # has an alarm of its own
+            case ChannelKind.LINE:
+                params = {"line": params["channel"]}
+                severity = (
+                    Severity.CRITICAL
+                    if channel.name in self._lines_with_outputs
+                    else Severity.MAJOR
+                )
+                self._hands.notice(
+                    LINE_DOWN, channel.name, now, params, active=lost, severity=severity
+                )
+                return
+            case ChannelKind.SCREEN:
+                self._hands.notice(SCREEN_SILENT, channel.name, now, params, active=lost)
+                return
+            case ChannelKind.OUTPUT:
+                lost = lost and not self._hands.outputs.fault(params["channel"])
+            case ChannelKind.SENSOR:
+                lost = lost and not self._is_explained(channel)
+            case ChannelKind.SPEAKER:
+                pass
+        self._hands.notice(DEGRADED, channel.name, now, params, active=lost)
+
+    def _is_explained(self, channel: Channel) -> bool:
+        """Whether an alarm of a rule, or of the line, says already that this device is lost."""
+        if self._proof.line_is_down(channel.name.partition(":")[2]):
+            return True
+        return any(
+            cause.active
+            and cause.code != DEGRADED
+            and cause.object.partition("/")[0] == channel.name
+            for cause in self._hands.causes.values()
+        )
+
+    # Starts
+
+    def refuses(self, connector: Connector) -> str:
+        """Return why nothing new may start at a connector, "" when it may."""
+        if self._proof.self_test_waits_for():
+            return SELF_TEST
+        for cause in self._hands.causes.values():
+            places = cause.action.no_new_starts
+            here = cause.active and any(place_covers(place, connector) for place in places)
+            if here and not self._proof.is_covered(cause.object.partition("/")[0]):
+                return cause.code
+        return ""
+
+    @property
+    def starts_refused(self) -> str:
+        """Why nothing new may start anywhere, "" when it may somewhere."""
+        if self._proof.self_test_waits_for():
+            return SELF_TEST
+        for cause in self._hands.causes.values():
+            if STATION in cause.action.no_new_starts and cause.active:
+                return cause.code
+        return ""
+
+    # Drill
+
+    @property
+    def drill_running(self) -> bool:
+        """Whether a drill is under way."""
+        return self._drill is not None
+
+    @property
+    def can_drill(self) -> bool:
+        """Whether there is something to try."""
+        kinds = {spec.kind for spec in self._hands.outputs.specs()}
+        return self._has_speaker or bool(kinds & DRILLED)
+
+    def start_drill(self, by: str, now: Moment) -> None:
+        """Try sirens, strobes and loudspeaker one after the other.
+
+        Raises:
+            DrillError: One runs, something real is wrong, or there is nothing to try.
+        """
+        if self._drill is not None:
+            raise DrillError("drill: one is under way")
+        if any(cause.action.stops or cause.action.sirens for cause in self._hands.causes.values()):
+            raise DrillError("drill: not while an alarm stands")
+        self._drill = Drill(
+            uuid7(now.wall_ms),
+            by,
+            self._hands.outputs.specs(),
+            now,
+            with_speaker=self._has_speaker,
+        )
+        self._hands.tell(self._hearer.on_drill_started, now)
+        self._hands.tell_all()
+
+    def _on_danger(self, now: Moment) -> None:
+        if self._drill is not None:
+            drill, self._drill = self._drill, None
+            self._hands.tell(self._hearer.on_drill, drill.abort(self._hands.outputs, now))
+        self.speak()
+
+    def tick(self, now: Moment) -> None:
+        """Go on with the drill, and with what is said."""
+        if self._drill is not None:
+            finished = self._drill.step(self._hands.outputs, self._speaker, now)
+            if finished is not None:
+                self._drill = None
+                self._hands.tell(self._hearer.on_drill, finished)
+        self.speak()
+
+    # Loudspeaker
+
+    def speak(self) -> None:
+        """Say what matters most: the worst cause, of two alike the later one."""
+        if self._drill is not None and self._drill.speaks:
+            self._speaker.say(DRILL_MESSAGE)
+            return
+        wanted = [cause for cause in self._hands.causes.values() if self._is_said(cause)]
+        if wanted:
+            worst = min(wanted, key=lambda each: (_rank(each), -each.at.mono_s))
+            self._speaker.say(worst.action.message)
+        else:
+            needed = self._has_speaker and self._hands.outputs.speaker_needed
+            self._speaker.say(GENERAL if needed else "")
+
+    def _is_said(self, cause: Cause) -> bool:
+        return bool(cause.action.message and cause.action.speakers) and not (
+            self._hands.outputs.is_silenced(cause.key)
+        )
+
+
+def _rank(cause: Cause) -> int:
+    return _WORST_FIRST.index(cause.severity or CATALOGUE[cause.code].severity)
