@@ -152,7 +152,8 @@ class AlarmBook:
         """Raise an alarm of the catalogue about an object, named as in `AlarmRaised.object`.
 
         One that is open already is only counted and shows the newer values; when it became worse
-        it is raised once more with the same id, as if nobody had seen it.
+        it is raised once more under a new id, as if nobody had seen it: what somebody says of the
+        old one is not said of this.
 
         Args:
             code: In the catalogue.
@@ -202,10 +203,12 @@ class AlarmBook:
     def _start_over(self, alarm: OpenAlarm, now_ms: int) -> Effects:
         self._forget_timers(alarm.alarm_id)
         effects = Effects()
+        effects.changes.append(Delete(KIND, str(alarm.alarm_id)))
         if alarm.shelved_until_ms is not None:
             effects.events.append(_unshelved(alarm, now_ms))
         fresh = structs.replace(
             alarm,
+            alarm_id=uuid7(now_ms),
             acknowledged_by="",
             acknowledged_ms=None,
             silenced=False,

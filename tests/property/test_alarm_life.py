@@ -52,14 +52,15 @@ class AlarmLife(RuleBasedStateMachine):
     def hear(self, event: e.AnyEvent) -> None:
         match event:
             case e.AlarmRaised():
-                known = self.at_hq.get(event.alarm_id)
-                if known is not None:
-                    assert (known.code, known.object) == (event.code, event.object)
+                assert event.alarm_id not in self.ids, "an id is never used again"
+                for known in list(self.at_hq.values()):
+                    if (known.code, known.object) != (event.code, event.object):
+                        continue
                     worse = WORST_FIRST.index(event.severity) < WORST_FIRST.index(known.severity)
                     assert worse or (known.drill and not event.drill)
-                    self.seen_at_hq.discard(event.alarm_id)
-                else:
-                    assert event.alarm_id not in self.ids, "an id is never used again"
+                    assert known.alarm_id not in self.shelved_at_hq
+                    del self.at_hq[known.alarm_id]
+                    self.seen_at_hq.discard(known.alarm_id)
                 self.ids.add(event.alarm_id)
                 self.at_hq[event.alarm_id] = event
             case e.AlarmCleared():

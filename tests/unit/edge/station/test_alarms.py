@@ -69,7 +69,14 @@ def test_a_worse_cause_is_raised_once_more_as_if_nobody_had_seen_it() -> None:
     effects = book.raise_finding(*OFFSET, START_MS + 5, {}, severity=Severity.CRITICAL)
     assert [type(event) for event in effects.events] == [e.AlarmShelved, e.AlarmRaised]
     (worse,) = book.open_alarms()
-    assert worse.alarm_id == alarm.alarm_id
+    assert worse.alarm_id != alarm.alarm_id
+    with pytest.raises(AlarmError):
+        book.acknowledge(alarm.alarm_id, "Li", START_MS)
+    stored = [change for change in effects.changes if isinstance(change, Put | Delete)]
+    assert [(type(each), each.key) for each in stored] == [
+        (Delete, str(alarm.alarm_id)),
+        (Put, str(worse.alarm_id)),
+    ]
     assert severity_of(worse) is Severity.CRITICAL
     assert (worse.acknowledged_ms, worse.silenced, worse.shelved_until_ms) == (None, False, None)
     better = book.raise_finding(*OFFSET, START_MS + 6, {}, severity=Severity.INFO)
