@@ -13,22 +13,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 from msgspec import Struct
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.lines import TIMEOUT_MIN_S, LineConfig, Transport
-from edge.devices.sensors.plan import Coil, LinePlan, PlannedDevice, Read
-from edge.devices.sensors.profile import decode
-from edge.devices.sensors.reports import (
-    AnySensorReport,
-    DeviceAnswering,
-    OutputRead,
-    PointSampled,
-)
+from edge.devices.sensors.plan import Coil, LinePlan, Read
+from edge.devices.sensors.polled import DeviceState, Polled
+from edge.devices.sensors.reports import AnySensorReport
+from edge.devices.sensors.telling import EVERY_S, Teller
 from edge.devices.sensors.wire import AbandonedError, NoAnswerError, Wire
 from shared.backoff import delays
 from shared.clock import Clock
@@ -40,30 +37,13 @@ logger = logging.getLogger(__name__)
 Done = Callable[[bool, Moment], None]
 """Told once whether a write was answered, and when."""
 
-MISSES_MAX = 3
-_PROBE_FIRST_S, _PROBE_MAX_S = 1.0, 30.0
-_TELL_EVERY_S = 1.0
-_LATE_S = 0.3
-"""How long an answer may still be on its way that could be taken for another's."""
 _SLOT_AT_LEAST_EVERY = 10
 """A line whose safety points fill its period still asks something else so many rounds apart."""
 _MARGIN_S = 0.003
 """A silent device's turn ends so much before the next round."""
-_STALE_PERIODS = 3
 _RECONNECT_FIRST_S, _RECONNECT_MAX_S = 0.25, 5.0
 _ALL_SILENT_S = 10.0
 _ROUNDS_KEPT = 600
-
-
-class DeviceState(Struct, frozen=True, kw_only=True):
-    """A device, for diagnostics; `answering` None: not yet known."""
-
-    name: str
-    unit_id: int
-    answering: bool | None
-    polls: int
-    errors: int
-    last_error: str
 
 
 class LineState(Struct, frozen=True, kw_only=True):
@@ -78,26 +58,6 @@ class LineState(Struct, frozen=True, kw_only=True):
     round_p99_ms: float | None
     discarded: int
     devices: tuple[DeviceState, ...]
-
-
-@dataclass(slots=True)
-class _Device:
-    planned: PlannedDevice
-    answering: bool | None = None
-    misses: int = 0
-    polls: int = 0
-    errors: int = 0
-    last_error: str = ""
-    probe_at_s: float = 0.0
-    probe_every_s: float = _PROBE_FIRST_S
-    told_s: float = 0.0
-    not_before_s: float = 0.0
-    due_s: dict[Read, float] = field(default_factory=dict)
-    reported_s: dict[Read, float] = field(default_factory=dict)
-
-    @property
-    def is_dead(self) -> bool:
-        return self.misses >= MISSES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +75,10 @@ class Line:
     ) -> None:
         self.config = config
         self._clock = clock
-        self._publish = publish
+        self._tell = Teller(clock, publish)
         self._random = Random(config.name)  # noqa: S311 - spreads retries, hides nothing
         self._plan = LinePlan()
-        self._devices: dict[str, _Device] = {}
+        self._devices: dict[str, Polled] = {}
         self._wire: Wire | None = None
         self._writes: deque[_Write] = deque()
         self._wake = asyncio.Event()
@@ -134,17 +94,11 @@ class Line:
         now_s = self._clock.monotonic_s()
         known = self._devices
         self._plan = plan
-        self._devices = {}
-        for planned in plan.devices:
-            old = known.get(planned.device.name)
-            device = _Device(planned)
-            if old is not None and old.planned.device == planned.device:
-                device.answering, device.misses = old.answering, old.misses
-                device.polls, device.errors = old.polls, old.errors
-                device.probe_at_s, device.probe_every_s = old.probe_at_s, old.probe_every_s
-            device.due_s = {read: now_s for read in planned.reads if not read.is_safety}
-            device.reported_s = dict.fromkeys(planned.reads, now_s)
-            self._devices[planned.device.name] = device
+        self._devices = {
+            planned.device.name: Polled.begin(planned, known.get(planned.device.name), now_s)
+            for planned in plan.devices
+        }
+        self._tell.only(self._devices.values())
         self._wake.set()
 
     def write(self, coil: Coil, on: bool, done: Done) -> None:
@@ -169,42 +123,32 @@ class Line:
             overruns=self._overruns,
             round_p99_ms=1000 * spent_s[len(spent_s) * 99 // 100] if spent_s else None,
             discarded=self._discarded + (self._wire.discarded if self._wire else 0),
-            devices=tuple(
-                DeviceState(
-                    name=name,
-                    unit_id=device.planned.device.unit_id,
-                    answering=device.answering,
-                    polls=device.polls,
-                    errors=device.errors,
-                    last_error=device.last_error,
-                )
-                for name, device in self._devices.items()
-            ),
+            devices=tuple(device.state() for device in self._devices.values()),
         )
 
     async def run(self) -> None:
         """Connect, poll, and connect again, until cancelled."""
-        waits = delays(self._random, first_s=_RECONNECT_FIRST_S, max_s=_RECONNECT_MAX_S)
+        waits = self._waits()
         while True:
             wire = Wire(self.config, self._on_lost)
             try:
                 await self._while_down(wire.open())
-            except OSError as error:
-                wire.close()
-                self._down(str(error) or type(error).__name__)
-                await self._while_down(asyncio.sleep(next(waits)))
-                continue
-            try:
                 await self._serve(wire)
+            except OSError as error:
+                self._last_error = str(error) or type(error).__name__
+                logger.debug("line not open line=%s reason=%s", self.config.name, self._last_error)
             finally:
                 wire.close()
                 self._wire = None
                 self._discarded += wire.discarded
                 self._fail_writes()
             if any(device.answering for device in self._devices.values()):
-                waits = delays(self._random, first_s=_RECONNECT_FIRST_S, max_s=_RECONNECT_MAX_S)
-            self._down(self._last_error)
+                waits = self._waits()
+            self._down()
             await self._while_down(asyncio.sleep(next(waits)))
+
+    def _waits(self) -> Iterator[float]:
+        return delays(self._random, first_s=_RECONNECT_FIRST_S, max_s=_RECONNECT_MAX_S)
 
     async def _serve(self, wire: Wire) -> None:
         self._wire = wire
@@ -244,7 +188,7 @@ class Line:
             if device.is_dead or now_s < device.not_before_s:
                 continue
             if read.device in silent:
-                self._tell(device, read, Quality.NO_ANSWER)
+                self._tell.nothing(device, (read,), Quality.NO_ANSWER)
                 continue
             share_s = (deadline_s - now_s) / (len(reads) - index)
             if not await self._ask(device, read, share_s):
@@ -264,7 +208,8 @@ class Line:
         remaining_s = deadline_s - now_s - _MARGIN_S
         if remaining_s < TIMEOUT_MIN_S and self._without_slot < _SLOT_AT_LEAST_EVERY:
             return False
-        due = min(self._turns(), key=lambda turn: turn[0], default=None)
+        turns = chain.from_iterable(device.turns() for device in self._devices.values())
+        due = min(turns, key=lambda turn: turn[0], default=None)
         if due is None or due[0] > now_s or self._wire is None:
             return False
         self._without_slot = 0
@@ -274,18 +219,6 @@ class Line:
             return await self._ask(device, read, remaining_s)
         finally:
             self._in_slot = False
-
-    def _turns(self) -> list[tuple[float, _Device, Read]]:
-        turns = []
-        for device in self._devices.values():
-            if device.is_dead:
-                turns.append((device.probe_at_s, device, device.planned.reads[0]))
-            else:
-                turns += [
-                    (max(due_s, device.not_before_s), device, read)
-                    for read, due_s in device.due_s.items()
-                ]
-        return turns
 
     async def _rest(self, until_s: float) -> None:
         """Wait for the next round; a write does not."""
@@ -303,7 +236,7 @@ class Line:
             except TimeoutError:
                 return
 
-    async def _ask(self, device: _Device, read: Read, remaining_s: float) -> bool:
+    async def _ask(self, device: Polled, read: Read, remaining_s: float) -> bool:
         """Ask once and tell what came of it; return whether the device said anything."""
         wire = self._wire
         if wire is None:
@@ -318,53 +251,30 @@ class Line:
             self._missed(device, read, error)
             return False
         except DeviceRefusedError as error:
-            device.errors += 1
-            device.last_error = str(error)
+            device.failed(str(error))
             self._answered(device, read)
-            self._tell(device, read, Quality.REFUSED)
+            self._tell.nothing(device, (read,), Quality.REFUSED)
         else:
             self._answered(device, read)
-            self._tell_values(device, read, raw)
+            self._tell.values(device, read, raw)
         return True
 
-    def _answered(self, device: _Device, read: Read) -> None:
-        if device.is_dead:  # the rest of it is read at once
-            device.due_s = dict.fromkeys(device.due_s, self._clock.monotonic_s())
-        device.misses = 0
-        device.probe_every_s = _PROBE_FIRST_S
-        if read in device.due_s:
-            device.due_s[read] = self._clock.monotonic_s() + read.period_s
-        if device.answering is not True and self._is_current(device):
-            device.answering = True
-            self._publish(DeviceAnswering(self._moment(), device.planned.device.name, True))
+    def _answered(self, device: Polled, read: Read) -> None:
+        device.answered(read, self._clock.monotonic_s())
+        self._tell.answering(device, True)
 
-    def _missed(self, device: _Device, read: Read, error: NoAnswerError) -> None:
+    def _missed(self, device: Polled, read: Read, error: NoAnswerError) -> None:
+        was_dead = device.is_dead
         now_s = self._clock.monotonic_s()
-        device.errors += 1
         device.last_error = str(error)
-        if read in device.due_s:
-            device.due_s[read] = now_s + read.period_s
-        if device.is_dead:
-            device.probe_every_s = min(2 * device.probe_every_s, _PROBE_MAX_S)
-            device.probe_at_s = now_s + device.probe_every_s
+        device.missed(read, now_s, may_be_late=not (self.config.has_numbers or error.heard))
+        if was_dead:
             self._reconnect_if_all_silent(now_s)
-            return
-        device.misses += 1
-        if not device.is_dead:
-            if device.planned.is_ambiguous and not self.config.has_numbers and not error.heard:
-                device.not_before_s = now_s + _LATE_S
-            self._tell(device, read, Quality.NO_ANSWER)
-            return
-        device.probe_every_s = _PROBE_FIRST_S
-        device.probe_at_s = now_s + _PROBE_FIRST_S
-        self._tell_all(device, now_s)
-        self._stopped_answering(device, str(error))
-
-    def _stopped_answering(self, device: _Device, reason: str) -> None:
-        if device.answering is not False and self._is_current(device):
-            device.answering = False
-            name = device.planned.device.name
-            self._publish(DeviceAnswering(self._moment(), name, False, reason))
+        elif device.is_dead:
+            self._tell.all_silent(device)
+            self._tell.answering(device, False, str(error))
+        else:
+            self._tell.nothing(device, (read,), Quality.NO_ANSWER)
 
     def _reconnect_if_all_silent(self, now_s: float) -> None:
         """A cable that was pulled behind a switch closes nothing: begin anew now and then."""
@@ -391,8 +301,7 @@ class Line:
                 await self._wire.write_coil(coil.unit_id, coil.address, write.on, timeout_s)
             except (NoAnswerError, DeviceRefusedError) as error:
                 if device is not None:
-                    device.errors += 1
-                    device.last_error = f"write: {error}"
+                    device.failed(f"write: {error}")
                 self._call(write.done, False)
                 if is_dead:
                     self._fail_writes(coil.device)
@@ -412,7 +321,7 @@ class Line:
 
     def _call(self, done: Done, good: bool) -> None:
         try:
-            done(good, self._moment())
+            done(good, self._tell.moment())
         except Exception:
             # Whoever ordered a write must not be able to stop the line that smoke is read on.
             logger.exception("write callback failed line=%s", self.config.name)
@@ -422,72 +331,23 @@ class Line:
         task = asyncio.ensure_future(doing)
         try:
             while not task.done():
-                await asyncio.wait({task}, timeout=_TELL_EVERY_S)
-                if not task.done():
-                    self._tell_down()
+                ended, _ = await asyncio.wait({task}, timeout=EVERY_S)
+                for device in () if ended else tuple(self._devices.values()):
+                    self._tell.all_silent(device, at_least_s=EVERY_S / 2)
         finally:
             task.cancel()
         await task
 
-    def _down(self, reason: str) -> None:
-        if reason != self._last_error:
-            logger.warning("line down line=%s reason=%s", self.config.name, reason)
-        self._last_error = reason
-        for device in self._devices.values():
-            device.last_error = reason
-            device.told_s = 0.0
-            self._stopped_answering(device, reason)
-        self._tell_down()
-
-    def _tell_down(self) -> None:
-        now_s = self._clock.monotonic_s()
+    def _down(self) -> None:
         for device in list(self._devices.values()):
-            if now_s - device.told_s >= _TELL_EVERY_S / 2:
-                self._tell_all(device, now_s)
+            device.last_error = self._last_error
+            self._tell.answering(device, False, self._last_error)
+            self._tell.all_silent(device)
 
     def _tell_silent(self, now_s: float) -> None:
         """Tell once a second what silent devices do not say, and what has become too old."""
         for device in list(self._devices.values()):
             if device.is_dead:
-                if now_s - device.told_s >= _TELL_EVERY_S:
-                    self._tell_all(device, now_s)
-                continue
-            for read, reported_s in device.reported_s.items():
-                limit_s = max(_STALE_PERIODS * read.period_s, _TELL_EVERY_S)
-                if now_s - reported_s > limit_s:
-                    self._tell(device, read, Quality.STALE)
-
-    def _tell_all(self, device: _Device, now_s: float) -> None:
-        device.told_s = now_s
-        for read in device.planned.reads:
-            self._tell(device, read, Quality.NO_ANSWER)
-
-    def _tell(self, device: _Device, read: Read, quality: Quality) -> None:
-        if not self._is_current(device):
-            return
-        at = self._moment()
-        device.reported_s[read] = at.mono_s
-        for each in read.points:
-            point = each.point
-            self._publish(PointSampled(at, read.device, point.name, point.quantity, None, quality))
-            for output in each.proves:
-                self._publish(OutputRead(at, output, None))
-
-    def _tell_values(self, device: _Device, read: Read, raw: list[int]) -> None:
-        if not self._is_current(device):
-            return
-        at = self._moment()
-        device.reported_s[read] = at.mono_s
-        for each in read.points:
-            point = each.point
-            value, quality = decode(point, raw[point.address - read.address :])
-            self._publish(PointSampled(at, read.device, point.name, point.quantity, value, quality))
-            for output in each.proves:
-                self._publish(OutputRead(at, output, None if value is None else value >= 0.5))
-
-    def _is_current(self, device: _Device) -> bool:
-        """Whether the plan still knows it; an answer may come after its question was dropped."""
-        return self._devices.get(device.planned.device.name) is device
-
-    def _moment(self) -> Moment:
-        return Moment(self._clock.now_ms(), self._clock.monotonic_s())
+                self._tell.all_silent(device, at_least_s=EVERY_S)
+            elif stale := device.stale(now_s):
+                self._tell.nothing(device, stale, Quality.STALE)

@@ -57,8 +57,10 @@ async def test_values_arrive_with_their_quality(server: Server) -> None:
         await server.set_discrete(1, 2, True)
         await heard.until(sampled("smoke1", "smoke", 1.0))
 
-    assert sampled("smoke1", "fault", 0.0)(heard.samples("smoke1", "fault")[-1])
-    assert [r for r in heard.reports if isinstance(r, DeviceAnswering)] != []
+    assert {sample.quality for sample in heard.samples("smoke1")} == {Quality.GOOD}
+    assert heard.samples("smoke1", "fault")[-1].value == 0.0
+    answers = [report for report in heard.reports if isinstance(report, DeviceAnswering)]
+    assert [(each.device, each.answering) for each in answers] == [("smoke1", True), ("air2", True)]
 
 
 async def test_points_that_stand_together_are_read_in_one_request(server: Server) -> None:
