@@ -57,7 +57,8 @@ class Look:
             KeyError: The table has no such text.
         """
         text = texts()[key][self.spoken]
-        return text.format(**parameters) if parameters else text
+        text = text.format(**parameters) if parameters else text
+        return text if self.signs.blocks else _ascii(text)
 
     @property
     def spoken(self) -> Language:
@@ -75,6 +76,9 @@ class Look:
         return self.pick(of.title_zh, of.title_en)
 
 
+_PLAINER = str.maketrans({"°": "", "–": "-", "·": "-", "↓": "Dn", "→": "Rt", "…": "~"})
+
+
 def _ascii(text: str) -> str:
-    text = text.replace("°", "").replace("–", "-").replace("·", "-")
+    text = text.translate(_PLAINER)
     return text.encode("ascii", "replace").decode("ascii")

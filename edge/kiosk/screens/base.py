@@ -78,12 +78,14 @@ class KioskScreen(Screen[Any]):
 
     def hints(self) -> Sequence[KeyHint]:
         """Return the keys to name; a passing notice comes first."""
+        look = self.look
         named = [
-            KeyHint(key, self.look.text(f"key.{action.partition('(')[0]}"), action)
+            KeyHint(look.pick(key, key), look.text(f"key.{action.partition('(')[0]}"), action)
             for key, action in self.KEYS
+            if look.signs.blocks or action != "language"  # nothing to choose from
         ]
         notice = self.kiosk.notice
-        return [KeyHint(self.look.signs.warning, notice, ""), *named] if notice else named
+        return [KeyHint(look.signs.warning, notice, ""), *named] if notice else named
 
     async def on_canvas_touched(self, event: Canvas.Touched) -> None:
         """Do what was touched."""
