@@ -47,7 +47,7 @@ def _trip_goal(polls: int) -> Goal:
     return Goal("trip", "ms", "lower", polls * PERIOD_MS + _ALLOWANCE_MS, None)
 
 
-def _document(charge_points: int, connectors: int) -> dict[str, list[dict[str, Any]]]:
+def trip_document(charge_points: int, connectors: int) -> dict[str, list[dict[str, Any]]]:
     """Return a zone of the first charge points with a detector, a thermometer and a siren."""
     places = [
         [frames.number(index), connector_no]
@@ -97,7 +97,7 @@ def _trips(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
         plan.charge_points + plan.other_connections,
         connectors=plan.connectors,
         line={"transport": "tcp", "host": "127.0.0.1", "port": port, "period_ms": PERIOD_MS},
-        document=_document(plan.charge_points, plan.connectors),
+        document=trip_document(plan.charge_points, plan.connectors),
         data_dir=disk.folder / "data" if disk else None,
     )
     agent = rig.agent(config)

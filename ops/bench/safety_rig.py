@@ -178,8 +178,9 @@ class SafetyRig:
         line: dict[str, Any] | None = None,
         document: dict[str, list[dict[str, Any]]] | None = None,
         data_dir: Path | None = None,
+        hq: dict[str, Any] | None = None,
     ) -> Path:
-        """Write an edge.toml whose HQ is a port where nobody listens."""
+        """Write an edge.toml; without `hq` its HQ is a port where nobody listens."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         (folder / "secret").write_text("bench", encoding="utf-8")
@@ -192,6 +193,7 @@ class SafetyRig:
                 "port": _free_port(),
                 "secret_file": str(folder / "secret"),
                 "tls": False,
+                **(hq or {}),
             },
             "tariff": {"file": str(folder / "tariff.json")},
             "log": {"level": "warning"},

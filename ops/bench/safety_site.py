@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -48,9 +48,8 @@ class ChargePoint(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Log in."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(frames.login(self.number, len(self.cars)))
+        self._transport = cast(asyncio.Transport, transport)
+        self._write(frames.login(self.number, len(self.cars)))
 
     def data_received(self, data: bytes) -> None:
         """Take stops and requests for values; all else needs no answer here."""
