@@ -26,6 +26,7 @@ from edge.cli_parts import (
 )
 from edge.devices.sensors import cli as sensors_cli
 from edge.kiosk import cli as kiosk_cli
+from edge.safety import cli as protection_cli
 from shared import logs
 from shared.errors import ConfigError
 
@@ -37,6 +38,7 @@ app = typer.Typer(no_args_is_help=True, help="The station agent.")
 site_cli.add_to(app)
 kiosk_cli.add_to(app)
 app.add_typer(sensors_cli.app, name="sensors")
+app.add_typer(protection_cli.app, name="protection")
 
 
 @app.command()
