@@ -77,15 +77,19 @@ async def compare_books(stage: Stage) -> Comparison:
 
 async def trips(stage: Stage) -> list[dict[str, Any]]:
     """Return what the stations' safety did, as HQ has it."""
-    return [
-        {
-            "cause": trip["cause"],
-            "connectors": len(trip["connectors"]),
-            "detect_to_stop_ms": trip["stop_sent_us"] / _MS,
-            "stop_to_zero_current_ms": trip["zero_current_ms"],
-        }
-        async for trip in stage.hq.read_all("/alarms/trips")
-    ]
+    return [_figures(trip) async for trip in stage.hq.read_all("/alarms/trips")]
+
+
+def _figures(trip: dict[str, Any]) -> dict[str, Any]:
+    figures = {
+        "cause": trip["cause"],
+        "connectors": len(trip["connectors"]),
+        "detect_to_stop_ms": trip["stop_sent_us"] / _MS,
+        "stop_to_zero_current_ms": trip["zero_current_ms"],
+    }
+    if trip["siren_us"] is not None:
+        figures["detect_to_siren_ms"] = trip["siren_us"] / _MS
+    return figures
 
 
 async def _orders(stage: Stage) -> list[dict[str, Any]]:

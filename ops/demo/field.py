@@ -1,15 +1,11 @@
 """What protects a station of the demo: its sensors, sirens and contactors, and who watches what.
 
-Pure data but for the file that it is written to; the same file tells the simulator what to play.
+Pure data: HQ publishes it to the station, and the simulator of the sensors plays it.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from ops.demo.world import StationPlan
 from shared.contracts.protection import Contact, Device, Output, OutputKind, Protection, Site, Zone
@@ -130,20 +126,3 @@ def _site(plan: StationPlan) -> Site:
         ),
         power_limit_w=1_000_000,
     )
-
-
-def write_protection(path: Path, protection: Protection) -> None:
-    """Write the document in TOML, for the station and for the simulator. Raises OSError."""
-    tables: dict[str, Any] = msgspec.to_builtins(protection)
-    text = "\n\n".join(f"{name} = {_toml(value, 1)}" for name, value in tables.items())
-    path.write_text(f"{text}\n", encoding="utf-8")
-
-
-def _toml(value: Any, rows: int = 0) -> str:
-    """Return a value; lists of the outermost `rows` levels have a row for each entry."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        parts = [_toml(each) for each in value]
-        return "[\n  " + ",\n  ".join(parts) + ",\n]" if rows else f"[{', '.join(parts)}]"
-    return json.dumps(value, ensure_ascii=False)  # TOML writes plain values as JSON does

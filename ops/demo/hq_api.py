@@ -53,6 +53,15 @@ class HqApi:
         key = {"Idempotency-Key": str(uuid4())}
         return _checked(await self._client.post(f"/api/v1{path}", json=body, headers=key))
 
+    async def put(self, path: str, body: Any, *, version: int | None = None) -> Any:
+        """PUT under /api/v1 and return the answer; `version` is the one that it replaces.
+
+        Raises:
+            DemoError: HQ refuses, with its reason.
+        """
+        headers = {} if version is None else {"If-Match": f'"{version}"'}
+        return _checked(await self._client.put(f"/api/v1{path}", json=body, headers=headers))
+
     async def read(self, path: str, **query: Any) -> Any:
         """GET under /api/v1."""
         return _checked(await self._client.get(f"/api/v1{path}", params=query))

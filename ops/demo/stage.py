@@ -18,18 +18,18 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge.local_api import ask
-from edge.station.pins import FILE, hash_pin, make_pin, save_file
 from ops.demo.children import Child, DemoError
 from ops.demo.customers import Customers
-from ops.demo.field import LINE, protection_of, write_protection
+from ops.demo.field import LINE, protection_of
 from ops.demo.hq_api import HqApi
 from ops.demo.proxy import Line
 from ops.demo.world import CONNECTORS, RATED_KW, TARIFF, StationPlan, World, first_ms
 from ops.embedded import EmbeddedServers
 from ops.embedded.processes import free_port, write_private
 from ops.sim.control import ControlClient
-from shared.contracts.protection import Pin
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +55,11 @@ class StationProcesses:
         self.control_port = free_port()
         self.field_port = free_port()
         self.field_control_port = free_port()
-        self.pin = make_pin()
-        """Of somebody on site who may do everything there."""
+        self.pin = ""
+        """Of somebody on site who may do everything there; HQ makes it."""
         self.socket = self.folder / "agent.sock"
-        self.protection = self.folder / "protection.toml"
+        self.document = protection_of(plan)
+        self.layout = folder / f"{plan.station_no}-sensors.json"
         self.config = self.folder / "edge.toml"
         self.book = folder / f"{plan.station_no}-simulator.jsonl"
         logs = folder / "logs"
@@ -78,16 +79,11 @@ class StationProcesses:
     def _sensor_options(self) -> list[str]:
         options = {
             "--port": self.field_port,
-            "--layout": self.protection,
+            "--layout": self.layout,
             "--control-port": self.field_control_port,
             "--charger-control": self.control_port,
         }
         return [str(part) for option in options.items() for part in option]
-
-    def write_site(self) -> None:
-        """Write what protects the station, and who may act there."""
-        write_protection(self.protection, protection_of(self.plan))
-        save_file(self.folder / FILE, [Pin(name="demo", role="chief", hash=hash_pin(self.pin))])
 
     def simulate(self, clock: str, seed: int) -> None:
         """Say how its devices are simulated; `clock` as `--demo-clock` takes it."""
@@ -121,11 +117,15 @@ class StationProcesses:
         async with ControlClient(self.field_control_port) as control:
             return await control.call(do, **arguments)
 
+    async def at_chargers(self, do: str, **arguments: Any) -> Any:
+        """Do something at the simulated charge points. Raises ControlError or OSError."""
+        async with ControlClient(self.control_port) as control:
+            return await control.call(do, **arguments)
+
     async def status(self) -> dict[str, Any]:
         """Ask the simulator how it is, by charge point."""
-        async with ControlClient(self.control_port) as control:
-            status: dict[str, Any] = await control.call("status")
-            return status
+        status: dict[str, Any] = await self.at_chargers("status")
+        return status
 
     async def connectors(self) -> list[dict[str, Any]]:
         """Ask the simulator about each connector."""
@@ -216,7 +216,8 @@ class Stage:
         # The embedded broker has one log-in for all; a real one knows each station's own secret.
         write_private(station.folder / "secret", self.servers.endpoints.mqtt_password)
         write_private(station.config, self._edge_toml(station))
-        await asyncio.to_thread(station.write_site)
+        write_private(station.layout, msgspec.json.encode(station.document).decode())
+        await self._protect(station)
         for charge_point_no in plan.charge_point_nos:
             await self.hq.make(
                 f"/stations/{plan.station_no}/charge-points",
@@ -227,6 +228,13 @@ class Stage:
                 },
             )
         await self.hq.make(f"/stations/{plan.station_no}/tariffs", {"tariff": TARIFF})
+
+    async def _protect(self, station: StationProcesses) -> None:
+        path = f"/stations/{station.plan.station_no}"
+        document = msgspec.to_builtins(station.document, str_keys=True)
+        await self.hq.put(f"{path}/protection", document, version=0)
+        holders = await self.hq.put(f"{path}/pins", {"pins": [{"name": "demo", "role": "chief"}]})
+        station.pin = holders[0]["pin"]
 
     async def _make_tokens(self) -> None:
         for kind, values in (("card", self.world.cards), ("vin", self.world.vins)):
@@ -256,7 +264,14 @@ class Stage:
                 return False
             return all(point["ready"] and point["model_no"] for point in status.values())
 
+        async def protected() -> bool:
+            state = await self.hq.read(f"/stations/{station.plan.station_no}/protection")
+            if state["refusal"]:
+                raise DemoError(f"{station.plan.station_no}: protection: {state['refusal']}")
+            return bool(state["in_force"])
+
         await self.until("charge points are served", served)
+        await self.until("the station protects itself as HQ says", protected)
 
     async def _start(self, child: Child, stack: AsyncExitStack) -> None:
         stack.push_async_callback(child.end)
@@ -320,9 +335,6 @@ name = "{LINE}"
 transport = "tcp"
 host = "127.0.0.1"
 port = {station.field_port}
-
-[protection]
-file = "{station.protection}"
 
 [telemetry]
 window_s = 1

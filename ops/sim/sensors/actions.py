@@ -51,16 +51,22 @@ class Fire(InZone, frozen=True, tag="fire", kw_only=True):
 
 
 class PutOut(Action, frozen=True, tag="put_out", kw_only=True):
-    """Put the fire out, of one zone or of all, and let water run off."""
+    """Put the fire out, of one zone or of all, and let water run off.
+
+    Smoke goes away by itself within half a minute, or at once when it is aired.
+    """
 
     zone: str | None = None
+    air: bool = False
 
     async def run(self, site: SensorSite) -> Any:
-        """Put it out; smoke goes away by itself."""
+        """Put it out."""
         world = site.installation.world
         if self.zone is not None and self.zone not in world.zones:
             raise ActionError(f"no zone {self.zone!r}")
         world.put_out(self.zone)
+        if self.air:
+            world.ventilate(self.zone)
         for zone in world.zones if self.zone is None else [self.zone]:
             world.flood(zone, flooding=False)
         return _done(site, "put_out", zone=self.zone or "")

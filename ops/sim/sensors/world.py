@@ -78,6 +78,12 @@ class World:
         for place in self.zones.values() if zone is None else [self.zones[zone]]:
             place.burning_s = None
 
+    def ventilate(self, zone: str | None = None) -> None:
+        """Let fresh air into a zone, or all of them: smoke and heat are gone. Raises KeyError."""
+        for place in self.zones.values() if zone is None else [self.zones[zone]]:
+            place.smoke_percent = 0.0
+            place.temperature_c = place.ambient_c
+
     def flood(self, zone: str, *, flooding: bool = True) -> None:
         """Let water in, or let it run off. Raises KeyError."""
         self.zones[zone].flooding = flooding

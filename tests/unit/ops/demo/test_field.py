@@ -5,24 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from edge.devices.sensors.check import check_devices
 from edge.devices.sensors.lines import LineConfig, Transport
 from edge.devices.sensors.profile import load_profiles
-from ops.demo.field import LINE, connectors_of, protection_of, write_protection
+from ops.demo.field import LINE, connectors_of, protection_of
 from ops.demo.world import make_world
 from ops.sim.sensors.installation import Installation
 from ops.sim.sensors.layout import load
-from shared.protection import load_file
+from shared.protection.document import read_tables
 from tests.fakes.manual_clock import ManualClock
 
 PLAN = make_world(1).stations[1]
 
 
 def test_station_and_simulator_read_the_same_document(tmp_path: Path) -> None:
-    path = tmp_path / "protection.toml"
+    path = tmp_path / "sensors.json"
     document = protection_of(PLAN)
-    write_protection(path, document)
-    assert load_file(path) == document
+    path.write_bytes(msgspec.json.encode(document))
+    assert read_tables(msgspec.json.decode(path.read_bytes())) == document
     line = LineConfig(name=LINE, transport=Transport.TCP, host="127.0.0.1", port=1)
     check_devices(document, [line], load_profiles())
     clock = ManualClock(datetime(2026, 11, 22, tzinfo=UTC))

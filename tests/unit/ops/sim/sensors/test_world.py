@@ -57,6 +57,17 @@ def test_smoke_and_heat_go_away_once_the_fire_is_out() -> None:
     assert abs(zone.temperature_c - zone.ambient_c) < 1
 
 
+def test_fresh_air_drives_smoke_and_heat_out_at_once() -> None:
+    world = World(["A", "B"], seed=1)
+    world.ignite("A")
+    world.advance(20)
+    world.put_out()
+    world.ventilate("A")
+    zone = world.zones["A"]
+    assert (zone.smoke_percent, zone.temperature_c) == (0.0, zone.ambient_c)
+    assert world.zones["B"].smoke_percent > 0
+
+
 def test_water_rises_and_runs_off() -> None:
     world = World(["pit"], seed=1)
     zone = world.zones["pit"]
