@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from edge.devices.chargers.reports import BatteryLimits, BmsDemanded, BmsSampled, ConnectorSampled
+from edge.devices.chargers.reports import (
+    BatteryLimits,
+    BmsDemanded,
+    BmsSampled,
+    ConnectorSampled,
+    WireState,
+)
 from shared.contracts.protection import Quantity
 
 ConnectorReport = ConnectorSampled | BmsDemanded | BmsSampled | BatteryLimits
@@ -20,6 +26,16 @@ def _number(field: str, steps: int = 1) -> Callable[..., float | None]:
     def get(report: ConnectorReport) -> float | None:
         raw = getattr(report, field)
         return None if raw is None else raw / steps
+
+    return get
+
+
+def _charging(field: str) -> Callable[[ConnectorSampled], float | None]:
+    """Read what is the vehicle's: before charging it may still be that of the vehicle before."""
+
+    def get(report: ConnectorSampled) -> float | None:
+        raw: int | None = getattr(report, field)
+        return None if raw is None or report.state is not WireState.CHARGING else float(raw)
 
     return get
 
@@ -45,8 +61,8 @@ def _temp_spread(report: BmsSampled) -> float | None:
 _FIELDS: dict[type, tuple[tuple[Quantity, Callable[..., float | None]], ...]] = {
     ConnectorSampled: (
         (Quantity.CABLE_TEMP_C, _number("cable_temp_c")),
-        (Quantity.BATTERY_TEMP_MAX_C, _number("battery_temp_max_c")),
-        (Quantity.SOC_PERCENT, _number("soc_percent")),
+        (Quantity.BATTERY_TEMP_MAX_C, _charging("battery_temp_max_c")),
+        (Quantity.SOC_PERCENT, _charging("soc_percent")),
     ),
     BmsDemanded: (
         (Quantity.DEMAND_VOLTAGE_V, _number("voltage_demand_dv", 10)),

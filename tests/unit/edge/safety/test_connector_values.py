@@ -18,10 +18,11 @@ from shared.contracts.protection import OF_CONNECTORS, Quantity
 AT = Moment(0, 0.0)
 
 
-def sampled(cable: int | None, battery: int | None) -> ConnectorSampled:
-    charging = WireState.CHARGING
+def sampled(
+    cable: int | None, battery: int | None, state: WireState = WireState.CHARGING
+) -> ConnectorSampled:
     return ConnectorSampled(
-        AT, "A", 1, "", charging, True, 7500, 1000, 0, 0, 0, 50, cable, battery, 0, 0, 0
+        AT, "A", 1, "", state, True, 7500, 1000, 0, 0, 0, 50, cable, battery, 0, 0, 0
     )
 
 
@@ -34,6 +35,8 @@ def status(status_2: int, coldest: int | None = 20) -> BmsSampled:
     [
         (sampled(60, 35), {"cable_temp_c": 60, "battery_temp_max_c": 35, "soc_percent": 50}),
         (sampled(None, None), {"soc_percent": 50}),
+        # Not charging yet: what is said of a vehicle may still be of the one before.
+        (sampled(60, 35, WireState.IDLE), {"cable_temp_c": 60}),
         (
             BmsDemanded(AT, "A", 1, "", 4000, 1250, 1, 3900, 1200, 415, 3, 50, 30, 3910, 1210, 5),
             {
