@@ -251,9 +251,11 @@ class SafetyEngine:
         self.outputs.silence((code, object_), now)
         self.watch.speak()
 
-    def restore(self, code: str, object_: str, place: Place, at: Moment, *, silenced: bool) -> None:
-        """Take a cause that had latched something before a restart; its rule speaks again."""
-        self.hands.restore(code, object_, place, at, silenced=silenced)
+    def restore(
+        self, code: str, object_: str, places: set[Place], at: Moment, *, silenced: bool
+    ) -> None:
+        """Take a cause that stood before a restart; its rule speaks again, or it is over."""
+        self.hands.restore(code, object_, places, at, silenced=silenced)
         self._unsure = True
 
     # Questions

@@ -82,17 +82,27 @@ class Hands:
         for connector in self._isolated:
             self.outputs.want(isolation(connector), self.outputs.contactors_of(connector), now)
         for cause in list(self.causes.values()):
+            if cause.unsure_s is not None and not cause.latched:
+                continue
             before = set(cause.action.connectors)
             cause.action = self.matrix.act(cause.code, cause.object, self._connectors())
-            if cause.active and set(cause.action.connectors) - before:
+            is_new_there = bool(set(cause.action.connectors) - before)
+            if is_new_there and cause.active and cause.unsure_s is None:
                 self._act(cause, now)
             else:
                 self.outputs.want_only(cause.key, _outputs(cause.action), now)
 
-    def restore(self, code: str, object_: str, place: Place, at: Moment, *, silenced: bool) -> None:
-        """Take a cause that latched something before a restart; `take` switches its outputs on."""
-        action = self.matrix.act(code, object_, self._connectors())
-        cause = Cause(code, object_, at, action, latched={place}, unsure_s=at.mono_s)
+    def restore(
+        self, code: str, object_: str, places: set[Place], at: Moment, *, silenced: bool
+    ) -> None:
+        """Take a cause that stood before a restart; `take` switches on what its latches want.
+
+        Without a latch it is only an alarm that waits for its rule to speak again.
+        """
+        action = Action(cause=code)
+        if places:
+            action = self.matrix.act(code, object_, self._connectors())
+        cause = Cause(code, object_, at, action, latched=places, unsure_s=at.mono_s)
         self.causes[cause.key] = cause
         if silenced:
             self.outputs.silence(cause.key, at)
@@ -115,7 +125,7 @@ class Hands:
     ) -> None:
         """Act on a cause that is noticed, or no longer; a repeated one never trips again."""
         cause = self.causes.get((code, object_))
-        if cause is None:
+        if cause is None or (cause.unsure_s is not None and not cause.latched and active):
             if active:
                 self._begin(code, object_, at, params, severity, zone)
         elif active:
@@ -174,6 +184,12 @@ class Hands:
             return False
         self._over(cause, now)
         return True
+
+    def forget_charge_point(self, charge_point_no: str, now: Moment) -> None:
+        """Let go what stands of a charge point that is no longer ours; its latches stay."""
+        for cause in list(self.causes.values()):
+            if cause.object.split(":")[1:2] == [charge_point_no] and not cause.latched:
+                self._over(cause, now)
 
     def _over(self, cause: Cause, now: Moment) -> None:
         del self.causes[cause.key]

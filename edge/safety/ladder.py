@@ -111,6 +111,8 @@ class StopLadder:
         ordinary one never opens a contactor.
         """
         sent = self._stop(connector)
+        if not sent:
+            self._lost.add(connector[0])
         climb = self._climbs.get(connector)
         if climb is not None and (climb.cause != ORDINARY or cause == ORDINARY):
             if contactor is not OpenContactor.NEVER and cause != ORDINARY:

@@ -32,6 +32,9 @@ DEGRADED = "protection_degraded"
 LINE_DOWN = "line_down"
 SCREEN_SILENT = "kiosk_silent"
 _OBJECT = "station"
+_SCREEN_GAP_S = 5.0
+_SCREEN_STAYS_S = 60.0
+"""A screen that has watched for so long belongs to the station."""
 _WORST_FIRST = tuple(Severity)
 
 
@@ -45,6 +48,7 @@ class Watch:
         self._hearer = hearer
         self._drill: Drill | None = None
         self._has_speaker = False
+        self._screen_s = self._screen_since_s = -_SCREEN_STAYS_S
         self._lines_with_outputs: set[str] = set()
         self.storage_failed: Callable[[], str] = str
         """Says why the store fails, "" while it works."""
@@ -76,7 +80,12 @@ class Watch:
 
     def on_screen(self, now: Moment) -> None:
         """A screen took what it was shown."""
-        self._proof.add(SCREEN, ChannelKind.SCREEN, "场站屏幕", "Station screen")
+        if now.mono_s - self._screen_s > _SCREEN_GAP_S:
+            self._screen_since_s = now.mono_s
+        self._screen_s = now.mono_s
+        if now.mono_s - self._screen_since_s >= _SCREEN_STAYS_S:
+            # Who only looks in is missed by nobody.
+            self._proof.add(SCREEN, ChannelKind.SCREEN, "场站屏幕", "Station screen")
         self._proof.alive(SCREEN, now)
 
     # Once a second

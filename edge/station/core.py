@@ -281,6 +281,8 @@ class Station:
         if self.latches.unreadable:
             effects.add(self.alarms.raise_alarm("latch_unreadable", alarms.STATION, now.wall_ms))
         effects.add(self.stores.at_start(now.wall_ms))
+        # A drill that a crash cut off.
+        effects.add(self.alarms.clear_alarm("siren_drill", alarms.STATION, now.wall_ms))
         effects.add(protection.activate(self))
         self.perform(effects)
         if self._journal.recovered:
@@ -447,6 +449,7 @@ class Station:
                 self.lost_since_s.pop(number, None)
                 self.live.forget(number)
                 effects.add(self.alarms.clear_all(number, now.wall_ms))
+                self.safety.hands.forget_charge_point(number, now)
         for number in after.keys() - before.keys():
             self.expect(number, after[number].connector_count, now)
         return effects

@@ -31,6 +31,8 @@ KIND = "drill"
 _DRILL, _DRILL_DUE = "siren_drill", "drill_due"
 _DRILL_EVERY_MS = 31 * 86_400_000
 _KEY = "last"
+_NOT_JUDGED = frozenset({"stop_not_confirmed", "emergency_stop", _DRILL_DUE})
+"""Alarms of the matrix that samples, commands and the calendar end."""
 
 
 class DrillLog(Struct, frozen=True):
@@ -246,6 +248,7 @@ class Guard:
             elif not latch.by_hq and latch.cause != UNREADABLE:
                 self._restore(latch, now)
         station.safety.outputs.hold_contactors = station.latches.unreadable_stands
+        self._restore_alarms(now)
         if not clean:
             station.safety.proof.require_self_test()
 
@@ -259,10 +262,20 @@ class Guard:
         station.safety.restore(
             latch.cause,
             latch.subject,
-            latch.place,
+            {latch.place},
             Moment(latch.set_ms, now.mono_s),
             silenced=alarm is not None and alarm.silenced,
         )
+
+    def _restore_alarms(self, now: Moment) -> None:
+        """Have the engine end the alarms of its own whose causes went while nobody looked."""
+        safety = self._station.safety
+        for alarm in self._station.alarms.open_alarms():
+            if alarm.code in _NOT_JUDGED or alarm.code not in safety.hands.matrix.rows:
+                continue
+            if (alarm.code, alarm.object) not in safety.hands.causes:
+                at = Moment(alarm.raised_ms, now.mono_s)
+                safety.restore(alarm.code, alarm.object, set(), at, silenced=False)
 
 
 def load_latches(journal: Journal) -> Latches:
