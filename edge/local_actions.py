@@ -163,9 +163,12 @@ class SiteActions:
         number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
         place = (number, connector_no) if number else STATION
         latches = self._resettable(place)
-        by = await self._who(request, self._role_for(latches))
+        role = self._role_for(latches)
+        by = await self._who(request, role)
         # While the PIN was looked at, things may have changed.
         latches = self._resettable(place)
+        if ROLES.index(self._role_for(latches)) > ROLES.index(role):
+            raise LocalApiError("something else blocks it now: look again, then try again")
         effects, now = Effects(), self._station.now()
         for latch in latches:
             effects.add(self._station.guard.release(latch, now, reason, by))

@@ -116,7 +116,9 @@ def _read_pin(pin_file: Path | None, question: str = "PIN") -> str:
 def set_pin(
     config: ConfigOption,
     name: NameOption = "staff",
-    role: Annotated[str, typer.Option(help="staff, or chief who may reset everything.")] = "staff",
+    role: Annotated[
+        str, typer.Option(help="staff, or chief who may reset everything: so is the first.")
+    ] = "",
     pin_file: PinFileOption = None,
     ask_for_it: Annotated[bool, typer.Option("--ask", help="Type it instead.")] = False,
 ) -> None:
@@ -129,6 +131,7 @@ def set_pin(
     pin = make_pin() if is_made else _read_pin(pin_file, f"New PIN of {name}")
     path = settings.station.data_dir / FILE
     kept = [each for each in _own_pins(path) if each.name != name]
+    role = role or ("staff" if kept else "chief")
     try:
         pins = (*kept, _checked(Pin(name=name, role=role, hash=hash_pin(pin))))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)

@@ -43,7 +43,11 @@ class Places:
         if not device.zone:
             return zh, en or name
         zone_zh, zone_en = self.zone(device.zone)
-        return f"{zone_zh} {zh}", f"{zone_en}: {en or name}"
+        en = en or name
+        return (
+            zh if zone_zh in zh else f"{zone_zh} {zh}",
+            en if zone_en in en else f"{zone_en}: {en}",
+        )
 
     def fed_by(self, outputs: Iterable[str]) -> list[Connector]:
         """Return the connectors that these contactors feed."""

@@ -159,7 +159,7 @@ async def test_what_changes_the_station_needs_a_pin(tmp_path: Path) -> None:
             assert (await station.ask(**request))["error"] == "pin: needed for this"
         answers = [await station.ask(**request, pin=PIN) for request in requests]
     assert [answer["ok"] for answer in answers] == [True, True, True, True, False]
-    assert answers[-1]["error"] == "drill: no siren is configured here"
+    assert "drill" in answers[-1]["error"]  # there is nothing to sound
 
 
 async def test_five_wrong_pins_lock_the_station_for_a_minute(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ PROTECTION = Protection(
             title_zh="烟感", title_en="Smoke detector",
         ),
         Device(name="s2", line="l", unit_id=2, profile="p"),
+        Device(name="s3", line="l", unit_id=3, profile="p", zone="north", title_zh="北区水浸"),
     ),
     outputs=(
         Output(name="k1", kind=OutputKind.CONTACTOR, connectors=(("7", 1), ("7", 2))),
@@ -38,6 +39,7 @@ PLACES = Places(["9", "7", "8"], PROTECTION)
         ("zone:gone", "gone", "gone"),
         ("sensor:s1/alarm", "北区 烟感", "North bay: Smoke detector"),
         ("sensor:s2", "s2", "s2"),
+        ("sensor:s3", "北区水浸", "North bay: 北区水浸"),
         ("sensor:gone/x", "gone", "gone"),
         ("output:horn", "输出 horn", "Output horn"),
         ("channel:kiosk", "安全通道 kiosk", "Safety channel kiosk"),
