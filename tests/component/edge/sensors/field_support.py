@@ -249,9 +249,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.reports: list[AnySensorReport] = []
+        self.raise_next: Exception | None = None
         self._changed = asyncio.Event()
 
     def __call__(self, report: AnySensorReport) -> None:
+        if self.raise_next is not None:
+            error, self.raise_next = self.raise_next, None
+            raise error
         self.reports.append(report)
         self._changed.set()
 

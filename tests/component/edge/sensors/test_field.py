@@ -13,6 +13,7 @@ from pymodbus.framer import FramerType
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import DeviceAnswering
 from shared.contracts.protection import Device, Protection, Quality
+from shared.errors import ProtectionError
 from tests.component.edge.sensors.field_support import (
     Fault,
     Server,
@@ -395,3 +396,91 @@ async def test_a_new_document_is_asked_at_once(server: Server) -> None:
         await heard.until(sampled("smoke2", "smoke", 0.0), after=heard.position)
 
         assert [r for r in heard.reports[since:] if getattr(r, "device", "") == "smoke1"] == []
+
+
+async def test_a_gateway_that_says_silent_is_believed() -> None:
+    server = Server(range(1, 33))
+    await server.start()
+    server.faults[1] = lambda data: data[:4] + b"\x00\x03" + data[6:7] + b"\x82\x0b"
+    try:
+        async with field(line(server.port), Protection(devices=(smoke(1), air(2)))) as (_, heard):
+            await heard.until(answering("smoke1", False))
+            await heard.until(sampled("air2", "temperature"))
+    finally:
+        await server.stop()
+
+    assert {s.quality for s in heard.samples("smoke1")} == {Quality.NO_ANSWER}
+
+
+async def test_a_connection_on_which_everybody_is_silent_is_made_anew(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.devices.sensors.line._ALL_SILENT_S", 0.5)
+    server.faults.update({1: mute, 2: mute})
+
+    async with field(config(server), Protection(devices=(smoke(1), air(2)))) as (bus, heard):
+        await heard.until(answering("smoke1", False))
+        await until(lambda: server.connections > 1)
+        assert bus.states()[0].last_error == "every device is silent"
+        since = heard.position
+        server.faults.clear()
+        await heard.until(answering("smoke1", True), after=since)
+        await heard.until(sampled("air2", "temperature"), after=since)
+
+
+async def test_nobodys_bug_stops_the_line(server: Server) -> None:
+    document = Protection(devices=(smoke(1), relay(9)), outputs=(siren(9),))
+    failures = [RuntimeError("a bug in a callback"), RuntimeError("a bug in a handler")]
+
+    async with field(config(server), document) as (bus, heard):
+
+        def boom(answered: bool, at: Moment) -> None:
+            raise failures.pop()
+
+        await heard.until(sampled("smoke1", "smoke", 0.0))
+        bus.write("siren", True, boom)
+        await heard.until(read_back("siren", True))
+        heard.raise_next = failures.pop()
+        await until(lambda: heard.raise_next is None)
+        since = heard.position
+        await heard.until(sampled("smoke1", "smoke", 0.0), after=since)
+
+    assert failures == []
+
+
+async def test_what_waits_on_a_lost_line_is_told(server: Server) -> None:
+    document = Protection(devices=(smoke(1), relay(9)), outputs=(siren(9),))
+
+    async with field(config(server), document) as (bus, heard):
+        await heard.until(read_back("siren", False))
+        server.faults[9] = mute
+        outcomes = []
+        for _ in range(5):
+            outcome, done = done_with(asyncio.get_running_loop())
+            bus.write("siren", True, done)
+            outcomes.append(outcome)
+        await server.stop()
+        assert await asyncio.gather(*outcomes) == [False] * 5
+
+
+async def test_a_document_may_change_while_an_answer_is_on_its_way(server: Server) -> None:
+    async with field(config(server), Protection(devices=(smoke(1), air(2)))) as (bus, heard):
+        await heard.until(sampled("air2", "temperature"))
+        server.slow_s[1] = 0.05
+        first = len(server.times(1))
+        await until(lambda: len(server.times(1)) > first)
+        bus.configure(Protection(devices=(air(2),)))
+        since = heard.position
+        for _ in range(3):
+            await heard.until(sampled("air2", "temperature"), after=heard.position)
+
+        assert [r for r in heard.reports[since:] if getattr(r, "device", "") == "smoke1"] == []
+
+
+async def test_a_wrong_document_changes_nothing(server: Server) -> None:
+    async with field(config(server), Protection(devices=(smoke(1),))) as (bus, heard):
+        await heard.until(sampled("smoke1", "smoke", 0.0))
+        wrong = Device(name="x", line="nowhere", unit_id=1, profile="smoke")
+        with pytest.raises(ProtectionError, match=r"devices\[0\]\.line"):
+            bus.configure(Protection(devices=(wrong,)))
+        await heard.until(sampled("smoke1", "smoke", 0.0), after=heard.position)

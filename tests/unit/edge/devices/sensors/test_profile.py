@@ -45,6 +45,10 @@ title_en = "Oil"
 """
 
 
+MEASURED = 'quantity = "oil_temperature_c"\ntable = "holding"\naddress = 3\ntype = "int16"'
+CONTACT = 'quantity = "smoke"\ntable = "input"\naddress = 3\n'
+
+
 def point(**fields: object) -> Point:
     defaults: dict[str, object] = {
         "name": "p",
@@ -92,6 +96,22 @@ def test_a_good_file_is_read() -> None:
         ("scale = 0.1", "scale = 0", "m.toml: point[0].scale:"),
         ('name = "oil"', 'name = "a/b"', "m.toml: point[0].name:"),
         ("[source]", "[serial]\nbaud = 9601\n[source]", "m.toml: serial.baud:"),
+        ("[source]", "[serial]\nstop_bits = 3\n[source]", "m.toml: serial.stop_bits:"),
+        ("max = 200", "max = 200\nperiod_s = 0", "m.toml: point[0].period_s:"),
+        ('title_zh = "油温"', 'title_zh = ""', "m.toml: point[0].title_zh:"),
+        ('maker = "a maker"', 'maker = ""', "m.toml: maker:"),
+        (GOOD[GOOD.index("[[point]]") :], "point = []", "m.toml: source: "),
+        (MEASURED, f'{CONTACT}type = "float32"\nalarm_values = [1]', "point[0].type: a contact is"),
+        (
+            MEASURED,
+            f'{CONTACT}type = "int16"\nalarm_values = [1]\nnormal_values = [1]',
+            "m.toml: point[0].normal_values:",
+        ),
+        (
+            'type = "int16"',
+            'type = "uint16"\nbit = 16',
+            "m.toml: point[0].bit: 0 to 15",
+        ),
         ("[source]", "[source", "m.toml: not valid TOML:"),
     ],
 )
