@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from cloud.access import handlers as access_handlers
 from cloud.access import routes as access_routes
 from cloud.alarms import handlers as alarms_handlers
+from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
 from cloud.alarms.notify import routes as notify_routes
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     notify_routes.router,
     identity_pages.router,
     orders_pages.router,
+    alarms_pages.router,
     console_pages.router,
 )
 

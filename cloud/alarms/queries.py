@@ -16,6 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import RANK
+from cloud.core.pagination import CursorError
 from shared.contracts.words import Severity
 
 GROUPS_MAX = 500
@@ -112,6 +113,29 @@ async def open_alarms(
     return rows, count or 0
 
 
+async def worst_first(
+    session: AsyncSession, statement: SelectOfScalar[Alarm], *, cursor: str, limit: int
+) -> tuple[Sequence[Alarm], str]:
+    """Return a part of a list and the next cursor: drills last, then worst and newest first.
+
+    Raises:
+        CursorError: The cursor is not one of this list.
+    """
+    place = sa.tuple_(col(Alarm.drill), _rank)
+    if cursor:
+        drill, rank, last_id = _read_cursor(cursor)
+        here = sa.tuple_(sa.literal(drill), sa.literal(rank))
+        statement = statement.where(
+            sa.or_(place > here, sa.and_(place == here, col(Alarm.id) < last_id))
+        )
+    ordered = statement.order_by(col(Alarm.drill), _rank, col(Alarm.id).desc())
+    rows = (await session.scalars(ordered.limit(limit + 1))).all()
+    if len(rows) <= limit:
+        return rows, ""
+    last = rows[limit - 1]
+    return rows[:limit], f"{int(last.drill)}.{RANK[last.severity]}.{last.id}"
+
+
 async def counts_by_severity(
     session: AsyncSession, operator_id: UUID, now: datetime
 ) -> dict[Severity, int]:
@@ -123,6 +147,14 @@ async def counts_by_severity(
     )
     found = {severity: int(count) for severity, count in rows}
     return {severity: found.get(severity, 0) for severity in Severity}
+
+
+def _read_cursor(cursor: str) -> tuple[bool, int, UUID]:
+    try:
+        drill, rank, last_id = cursor.split(".")
+        return bool(int(drill)), min(int(rank), len(RANK)), UUID(last_id)
+    except ValueError as error:
+        raise CursorError("this cursor is not one of this list") from error
 
 
 def _conditions(operator_id: UUID, wanted: Filter, now: datetime) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import col, select
 
-from cloud.alarms.models import Drill, Trip
+from cloud.alarms.models import Alarm, Drill, Trip
 from shared.clock import to_ms
 from shared.contracts.events import DrillFinished, SafetyTripped
 from shared.ids import uuid7
 
+_AROUND = timedelta(minutes=1)
+"""A trip and its alarm are of one moment, read twice from the clock."""
+_SHOWN_MAX = 20
 _FILLED_IN = ("zero_current_ms", "siren_us", "contactor_us")
 
 
@@ -89,3 +93,17 @@ async def note_drill(
         )
         .on_conflict_do_nothing()
     )
+
+
+async def trips_of(session: AsyncSession, alarm: Alarm) -> Sequence[Trip]:
+    """Return what a station's safety did about an alarm, oldest first."""
+    conditions = [
+        col(Trip.station_id) == alarm.station_id,
+        col(Trip.cause) == alarm.code,
+        col(Trip.object).in_((alarm.object, "")),
+        col(Trip.at) >= alarm.raised_at - _AROUND,
+    ]
+    if alarm.cleared_at is not None:
+        conditions.append(col(Trip.at) <= alarm.cleared_at + _AROUND)
+    statement = select(Trip).where(*conditions).order_by(col(Trip.at)).limit(_SHOWN_MAX)
+    return (await session.scalars(statement)).all()

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from cloud.alarms.pages import STREAM
 from cloud.alarms.rules import texts_of
 from cloud.console.overview import gather
 from cloud.core.db import SessionDep
@@ -40,6 +41,7 @@ async def overview_page(
         page=page,
         now=now,
         stream=f"/api/v1/live/stream?{urlencode(numbers)}" if numbers else "",
+        alarm_stream=STREAM,
         states=list(ConnectorStatus),
         alarm_texts=texts_of,
     )

@@ -1,7 +1,8 @@
 """Who is calling: a bearer token, an API key as bearer, `X-API-Key`, or a page's session cookie.
 
 A browser sends its cookie with whatever any page asks for, so alone it lets nobody but read: what
-changes something also needs `X-CSRF-Token`, which only our own pages know.
+changes something also needs `X-CSRF-Token`, or the form's field of that meaning, which only our
+own pages know.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from cloud.core.errors import UnauthorizedError
 from cloud.core.security import Staff
 from cloud.identity import service
 from cloud.identity.tokens import Tokens
-from cloud.web.forms import HEADER, SAFE_METHODS, SESSION, form_tokens
+from cloud.web.forms import FIELD, HEADER, SAFE_METHODS, SESSION, form_tokens
 from shared.clock import Clock
+
+_FORM = "application/x-www-form-urlencoded"
 
 
 def authenticator(
@@ -34,7 +37,7 @@ def authenticator(
             async with sessions() as session:
                 return await service.staff_of_key(session, key, clock.now())
         if scheme.lower() != "bearer" or not value:
-            value = _session_token(request)
+            value = await _session_token(request)
         claims = tokens.read(value)
         async with sessions() as session:
             return await service.staff_of_token(session, claims)
@@ -42,10 +45,17 @@ def authenticator(
     return authenticate
 
 
-def _session_token(request: Request) -> str:
+async def _session_token(request: Request) -> str:
     token = request.cookies.get(SESSION, "")
     if not token:
         raise UnauthorizedError("log in first")
     if request.method not in SAFE_METHODS:
-        form_tokens(request).check(request, request.headers.get(HEADER, ""))
+        given = request.headers.get(HEADER, "") or await _of_form(request)
+        form_tokens(request).check(request, given)
     return token
+
+
+async def _of_form(request: Request) -> str:
+    if not request.headers.get("Content-Type", "").startswith(_FORM):
+        return ""
+    return str((await request.form(max_files=0)).get(FIELD, ""))

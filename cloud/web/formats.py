@@ -52,6 +52,11 @@ def whole(value: int | None) -> str:
     return NOTHING if value is None else str(value)
 
 
+def us_as_ms(time_us: int | None) -> str:
+    """Return microseconds as milliseconds with one decimal."""
+    return NOTHING if time_us is None else _decimals(divide_half_up(time_us, 100), 1)
+
+
 def moment(at: datetime | None, zone: str) -> str:
     """Return an instant as a station's clock shows it: month, day, hour, minute."""
     return NOTHING if at is None else f"{at.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"

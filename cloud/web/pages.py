@@ -37,6 +37,7 @@ _FILTERS = (
     "e4_yuan",
     "price",
     "whole",
+    "us_as_ms",
     "moment",
     "moment_s",
     "full_moment",
@@ -76,6 +77,7 @@ class Pages:
             themes=THEMES,
             staff=staff,
             csrf_token=token,
+            place_now=request.url.path,
             address=lambda **query: _address(request, query),
             **context,
         )

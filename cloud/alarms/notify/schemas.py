@@ -19,7 +19,7 @@ class ChannelCreate(BaseModel):
 
     name: str = Name
     kind: ChannelKind
-    target: str = Field(default="", max_length=500, examples=["https://hooks.example/alarms"])
+    target: str = Field(default="", max_length=500)
     language: Literal["zh", "en"] = "zh"
 
 

@@ -3,6 +3,7 @@
 
 const REFRESH_MS = 5000;
 const SOON_MS = 400;
+const SOON_ALARM_MS = 80;
 const QUIET_MS = 12000; // HQ sends something every 5 s
 const STALE_MS = 20000;
 const STALE_VALUE_S = 45; // three times the 15 s in which a charge point reports while it charges
@@ -13,6 +14,7 @@ const failure = document.getElementById("failure");
 const started = performance.now();
 
 let source = null;
+let alarms = null;
 let heardAt = started; // when the last event came
 let currentAt = started; // when anything at all last came
 let timer = 0;
@@ -83,7 +85,11 @@ function show(state) {
 
 function connect() {
   disconnect();
-  if (!main.dataset.stream || document.hidden) return;
+  if (document.hidden) return;
+  // Alarms are not part of any station's values; each of their steps makes the page fetched anew.
+  alarms = new EventSource(main.dataset.alarms);
+  alarms.addEventListener("alarm", () => refreshIn(SOON_ALARM_MS));
+  if (!main.dataset.stream) return;
   heardAt = performance.now();
   source = new EventSource(main.dataset.stream);
   source.addEventListener("beat", heard);
@@ -101,7 +107,8 @@ function connect() {
 
 function disconnect() {
   source?.close();
-  source = null;
+  alarms?.close();
+  source = alarms = null;
 }
 
 function refreshIn(ms) {

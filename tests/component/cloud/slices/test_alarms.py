@@ -16,6 +16,7 @@ from cloud.alarms import service as alarms
 from cloud.alarms.history import moments_of
 from cloud.alarms.models import Alarm, Drill, Step, Trip
 from cloud.alarms.queries import Filter, View
+from cloud.core.pagination import CursorError
 from shared.contracts.commands import AcknowledgeAlarm, ShelveAlarm
 from shared.contracts.events import (
     AlarmAcknowledged,
@@ -265,6 +266,26 @@ async def test_groups_show_the_worst_first(world: World) -> None:
     assert [group.count for group in await queries.groups(world.session, operator_id, only, END)]
     rows, count = await queries.open_alarms(world.session, operator_id, now=END, limit=3)
     assert (count, [row.code for row in rows]) == (8, [HOT, HOT, "door_open"])
+
+
+async def test_a_long_list_is_read_in_parts_worst_first(world: World) -> None:
+    await world.deliver(
+        *(minor(number, object=f"sensor:door{number}") for number in range(1, 6)),
+        *(raised(number, object=f"connector:1:{number}") for number in range(6, 9)),
+        raised(9, code="smoke", drill=True),
+    )
+    statement = queries.matching(world.station.operator_id, Filter(), END)
+    cursor, codes, seen = "", [], set()
+    for limit in (2, 2, 2, 2, 2):
+        rows, cursor = await queries.worst_first(
+            world.session, statement, cursor=cursor, limit=limit
+        )
+        codes += [row.code for row in rows]
+        seen |= {row.id for row in rows}
+    assert (cursor, len(seen)) == ("", 9)
+    assert codes == [HOT] * 3 + ["door_open"] * 5 + ["smoke"]
+    with pytest.raises(CursorError):
+        await queries.worst_first(world.session, statement, cursor="x.y", limit=2)
 
 
 async def test_a_trip_gets_its_figures_as_they_come(world: World) -> None:

@@ -9,15 +9,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from cloud.core.db import Sessions
 from cloud.core.security import Role
@@ -32,27 +29,12 @@ from shared.contracts.live import LiveConnector, LiveUpdate, encode_live
 from shared.contracts.topics import Lane, up
 from shared.contracts.words import ConnectorStatus, Severity
 from tests.component.cloud.conftest import NOW, PASSWORD, TestStation
-from tests.component.cloud.web.browser import CHROMIUM, needs_chromium
+from tests.component.cloud.web.browser import Seen, needs_chromium
 
 pytestmark = needs_chromium
 
 NUMBER = "55031412782305"
 PHONE, WALL = {"width": 390, "height": 844}, {"width": 1920, "height": 1080}
-
-
-@pytest.fixture
-async def hq_url(api: FastAPI) -> AsyncIterator[str]:
-    """The address of HQ, served in this process."""
-    config = uvicorn.Config(api, port=0, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(5):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    await serving
 
 
 @asynccontextmanager
@@ -80,40 +62,6 @@ async def _answers(client: httpx.AsyncClient) -> bool:
         return (await client.get("/healthz")).is_success
     except httpx.TransportError:
         return False
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        # Its own sandbox does not work for root in a container; it only sees our own pages.
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class Seen:
-    """What a page said and asked for beside what it shows."""
-
-    complaints: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-
-    def watch(self, page: Page, home: str) -> None:
-        page.on(
-            "console",
-            lambda message: (
-                self.complaints.append(message.text)
-                if message.type in ("error", "warning")
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith(home) else self.foreign.append(request.url)
-            ),
-        )
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ from string import Formatter
 
 import pytest
 
+from cloud.alarms.models import Source, Step
+from cloud.alarms.notify.models import NoticeKind, NoticeState
+from cloud.alarms.queries import View
 from cloud.billing.models import BillKind
 from cloud.billing.rules import Basis, Cause
 from cloud.core.security import Permission, Role
@@ -32,6 +35,11 @@ GROUPS: dict[str, type[StrEnum]] = {
     "bill_kind": BillKind,
     "role": Role,
     "permission": Permission,
+    "view": View,
+    "step": Step,
+    "source": Source,
+    "notice_kind": NoticeKind,
+    "notice_state": NoticeState,
 }
 # Chosen by a value at run time.
 COMPUTED = re.compile(
