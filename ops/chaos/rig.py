@@ -12,6 +12,7 @@ from random import Random
 
 from ops.chaos import oracle
 from ops.chaos.levels import Level
+from ops.demo import evening
 from ops.demo.children import Child, DemoError
 from ops.demo.stage import Say, Stage, StationProcesses, open_stage
 from ops.demo.world import World, make_world
@@ -63,10 +64,10 @@ class Rig:
             return False
         for station in self.stage.stations:
             try:
-                hq = (await station.agent_state())["hq"]
+                state = await station.agent_state()
             except (OSError, TimeoutError):
                 return False
-            if any(hq["unacknowledged"].values()) or hq["backlog_records"]:
+            if not evening.has_told_hq(state):
                 return False
         over = {o.transaction_no for o in await oracle.read_hq(self.stage) if o.state in _OVER}
         return all(charge.transaction_no in over for charge in books.simulators)

@@ -18,7 +18,8 @@ import typer
 
 from ops.demo.children import DemoError
 from ops.demo.day import scripted_day
-from ops.demo.stage import ADMIN, Stage, open_stage
+from ops.demo.show import Show
+from ops.demo.stage import open_stage
 from ops.demo.world import WEB_PORT, World, make_world
 from ops.embedded import default_data_dir
 from shared import logs
@@ -46,8 +47,8 @@ def demo(
 ) -> None:
     """Run HQ, two stations and their simulated devices on this machine.
 
-    --once cuts a link, kills the broker and an agent, overheats a battery and compares all books;
-    exit 0 only if all of it holds.
+    --once cuts a link, kills the broker and an agent, lets it burn, overheats a battery and
+    compares all books; exit 0 only if all of it holds. Without it, keys start a fire and end it.
     """
     logs.set_up(level="WARNING")
     folder, world = new_folder(data), make_world(seed, web_port=port)
@@ -111,56 +112,8 @@ async def _until_told(folder: Path, world: World, seed: int, started_s: float) -
         stage = opening.result()
         for station in stage.stations:
             station.customers.open()
-        _introduce(stage)
-        await _show(stage, ended)
+        await Show(stage, say).run(ended)
         say("ending")
-
-
-def _introduce(stage: Stage) -> None:
-    url = stage.hq.url
-    endpoints = stage.servers.endpoints
-    lines = [
-        f"HQ              {url}/   (log in: {ADMIN} / {stage.password})",
-        f"HQ's API        {url}/docs",
-        f"Health, figures {url}/readyz  {url}/metrics",
-        f"PostgreSQL      {stage.servers.database_url('voltwarden')}",
-        f"Redis, MQTT     {endpoints.redis_url}  {endpoints.mqtt_host}:{endpoints.mqtt_port}",
-        *(
-            f"Station {s.plan.station_no}  charge points at 127.0.0.1:{s.gateway_port}"
-            f"   VW_ENV=demo .venv/bin/vw edge state --config {s.config}"
-            for s in stage.stations
-        ),
-        f"Logs            {stage.folder / 'logs'}",
-        "Ctrl-C ends everything.",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-
-
-async def _show(stage: Stage, ended: asyncio.Event) -> None:
-    """Show what goes on, on a terminal; in a pipe only wait."""
-    on_terminal = sys.stderr.isatty()
-    while not ended.is_set():
-        if on_terminal:
-            sys.stderr.write(f"\r\x1b[K{await _progress(stage)}")
-            sys.stderr.flush()
-        try:
-            await asyncio.wait_for(ended.wait(), 1.0)
-        except TimeoutError:
-            continue
-    if on_terminal:
-        sys.stderr.write("\n")
-
-
-async def _progress(stage: Stage) -> str:
-    parts = []
-    for station in stage.stations:
-        connectors = await station.connectors()
-        charging = sum(bool(connector["transaction_no"]) for connector in connectors)
-        watts = sum(c["voltage_dv"] * c["current_da"] // 100 for c in connectors)
-        name = station.plan.station_no
-        parts.append(f"{name}: {charging}/{len(connectors)} charging {watts / 1000:.0f} kW")
-    return "   ".join(parts)
 
 
 def _say(started_s: float, text: str) -> None:

@@ -14,6 +14,8 @@ from ops.demo.stage import Say, Stage, StationProcesses
 from ops.sim.control import ControlClient, ControlError
 
 TRIP_CAUSES = ("battery_over_temperature", smoke.CAUSE)
+ALSO_SAID = "battery_reports_danger"
+"""What the overheating battery may say of itself before the stop has reached it."""
 STOP_LIMIT_MS = 200.0
 ZERO_LIMIT_MS = 10_000
 _CUT_S = 3.5
@@ -198,8 +200,15 @@ async def _see_tariffs_change(stage: Stage) -> None:
 
 
 def _trip_problems(trips: list[dict[str, Any]]) -> list[str]:
-    causes = sorted(trip["cause"] for trip in trips)
-    problems = [] if causes == sorted(TRIP_CAUSES) else [f"trips for {', '.join(causes) or '-'}"]
+    causes = [trip["cause"] for trip in trips]
+    problems = [
+        f"{causes.count(cause)} trips for {cause}"
+        for cause in TRIP_CAUSES
+        if causes.count(cause) != 1
+    ]
+    problems += [
+        f"a trip for {cause}" for cause in causes if cause not in (*TRIP_CAUSES, ALSO_SAID)
+    ]
     for trip in trips:
         quick = {"stop": trip["detect_to_stop_ms"]}
         if trip["cause"] == smoke.CAUSE:

@@ -55,6 +55,26 @@ async def _wait_for_siren(station: StationProcesses, since: int) -> None:
         raise DemoError(f"the siren stayed silent: {error}") from error
 
 
+async def release(station: StationProcesses, cause: str = "") -> str:
+    """Lift the latches of a station on site, of one cause or all; returns why not, if so."""
+    refusals = []
+    for latch in (await station.agent_state())["latches"]:
+        if cause in ("", latch["cause"]):
+            answer = await ask(
+                station.socket,
+                {
+                    "do": "reset",
+                    "number": latch["charge_point_no"],
+                    "connector": latch["connector_no"],
+                    "reason": "no fire",
+                    "pin": station.pin,
+                },
+            )
+            if "error" in answer:
+                refusals.append(str(answer["error"]))
+    return "; ".join(dict.fromkeys(refusals))
+
+
 class _Watch:
     """Looks at a station from all sides: its devices, its agent, HQ."""
 
@@ -127,17 +147,9 @@ class _Watch:
         return not status["devices"][SMOKE_DETECTOR[ZONE]]["values"][CAUSE]
 
     async def is_reset(self) -> bool:
-        """Try to lift each latch with the PIN; the station refuses until the cause is gone."""
-        for number, connector_no in sorted(await self._latched()):
-            request = {"do": "reset", "number": number, "connector": connector_no}
-            answer = await ask(
-                self._station.socket,
-                {**request, "reason": "no fire", "pin": self._station.pin},
-            )
-            if "error" in answer:
-                self.refusal = answer["error"]
-                return False
-        return not await self._latched()
+        """Try to lift every latch; the station refuses until the cause is gone."""
+        self.refusal = await release(self._station, CAUSE)
+        return not self.refusal and not await self._latched()
 
     async def is_quiet(self) -> bool:
         """The siren is off, and every connector of the zone is fed."""
