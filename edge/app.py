@@ -149,6 +149,7 @@ class Agent:
             gateway=self.gateway,
             bus=self.bus,
             link=lambda: self.link,
+            lines=self.field.states,
         )
         self.station.screen.sources.system = health.system
         self.station.pins.use_file(data_dir / pins.FILE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from edge.bus import EventBus
 from edge.devices.chargers.complaints import Complaints
 from edge.devices.chargers.gateway import ChargerGateway, GatewayStats
 from edge.devices.chargers.reports import AnyReport
+from edge.devices.sensors.line import LineState
 from edge.frame_log import FrameLog
 from edge.journal import Journal
 from edge.station.core import Station
@@ -65,6 +66,7 @@ class Health:
         gateway: ChargerGateway,
         bus: EventBus[AnyReport],
         link: Callable[[], Link | None],
+        lines: Callable[[], Sequence[LineState]],
     ) -> None:
         self._version = version
         self._station = station
@@ -74,12 +76,13 @@ class Health:
         self._gateway = gateway
         self._bus = bus
         self._link = link
+        self._lines = lines
         self._complaints = Complaints(bus)
         self._started_ms = station.now().wall_ms
         self.machine = Machine()
 
     def state(self) -> dict[str, Any]:
-        """Return link, disk and gateway, for `vw edge state`."""
+        """Return link, disk, gateway and Modbus lines, for `vw edge state`."""
         link = self._link()
         state = link.state if link is not None else None
         return {
@@ -91,6 +94,7 @@ class Health:
                 "unacknowledged": dict(self._journal.unacknowledged),
             },
             "charge_points": list(self._gateway.connected()),
+            "lines": to_builtins(self._lines()),
             "journal_failed": self._journal.failed,
             "handler_failures": self._bus.failures(),
             "counters": self._counters(),

@@ -250,7 +250,7 @@ def _reachable(line: LineConfig) -> Iterator[None]:
         if "lock" in str(error):
             _stop(
                 f"{line.where} belongs to another program, most likely the agent: stop it first, "
-                "or see its values with `vw edge state`",
+                "or look at `lines` in `vw edge state --json`",
                 _PRECONDITION,
             )
         reason = str(error) or "no answer in time"
