@@ -159,12 +159,12 @@ class SafetyEngine:
         if isinstance(report, BatteryLimits):
             self._judge_values(report)
 
-    def remember(
-        self, connector: Connector, vehicle_max_c: int | None, battery_type: int | None
-    ) -> None:
+    def remember(self, limits: BatteryLimits, battery_type: int | None) -> None:
         """Take the limits of a vehicle that was here before a restart."""
-        self._battery.remember(connector, vehicle_max_c, battery_type)
+        connector = (limits.charge_point_no, limits.connector_no)
+        self._battery.remember(connector, limits.temperature_max_c, battery_type)
         self._vehicles.add(connector)
+        self._judge_values(limits)
 
     def on_demand(self, report: BmsDemanded) -> None:
         """Judge a 0x23."""

@@ -34,6 +34,9 @@ _Route = tuple[tuple[Track, Update], ...]
 _OF_THE_CABLE = Quantity.CABLE_TEMP_C
 """What stays when a vehicle leaves."""
 
+_GIVEN_ONCE = frozenset({Quantity.BATTERY_TEMP_LIMIT_C, Quantity.CELL_VOLTAGE_LIMIT_V})
+"""What a vehicle says once, before it charges: rules that come later need it too."""
+
 
 class _Raised(Struct):
     """A cause that lasts, and the tracks that see it."""
@@ -58,7 +61,8 @@ class RuleSet:
         for rule in self._rules.values():
             for quantity in _quantities(rule):
                 self._by_quantity.setdefault(quantity, []).append(rule)
-        self._getters = getters(Quantity(quantity) for quantity in self._by_quantity)
+        self._getters = getters({*map(Quantity, self._by_quantity), *_GIVEN_ONCE})
+        self._given: dict[tuple[str, Quantity], tuple[float, Moment]] = {}
         self._tracks: dict[tuple[str, str], Track] = {}
         self._points: dict[tuple[str, str, str], _Route] = {}
         self._values: dict[tuple[str, str], _Route] = {}
@@ -83,6 +87,8 @@ class RuleSet:
         self, object_: str, quantity: Quantity, value: float | None, quality: Quality, at: Moment
     ) -> Sequence[Finding]:
         """Judge a value of a connector, `connector:NO:N`."""
+        if quantity in _GIVEN_ONCE and (given := _usable(value, quality)) is not None:
+            self._given[object_, quantity] = given, at
         route = self._values.get((object_, quantity))
         if route is None:
             route = self._route(Source(object_, quantity))
@@ -105,6 +111,8 @@ class RuleSet:
     def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
         """Forget the vehicle at a connector: its limits, and what was found of it, are gone."""
         findings: list[Finding] = []
+        for quantity in _GIVEN_ONCE:
+            self._given.pop((object_, quantity), None)
         for key in [key for key in self._values if key[0] == object_]:
             for track, _ in self._values.pop(key):
                 if track.rule.select.quantity is _OF_THE_CABLE:
@@ -156,6 +164,8 @@ class RuleSet:
         lost = [finding for finding in self.raised() if _identity(finding) not in new._raised]
         new._news += self._news
         new._news += [structs.replace(finding, active=False) for finding in lost]
+        for (object_, quantity), (value, at) in self._given.items():
+            new._news += new.on_value(object_, quantity, value, Quality.GOOD, at)
         return new
 
     def _take_over(self, old: Track, finding: Finding) -> None:

@@ -49,6 +49,7 @@ from edge.station.carry import Carrier
 from edge.station.clocks import ClockKeeper
 from edge.station.desk import CommandDesk
 from edge.station.effects import Confirm, Effects
+from edge.station.evidence import limits_of
 from edge.station.guard import Guard, load_latches
 from edge.station.hearing import Hearing
 from edge.station.instructions import InstructionBook
@@ -234,11 +235,8 @@ class Station:
             self.expect(config.charge_point_no, config.connector_count, now)
         for transaction in self.book.open_transactions():
             # What the vehicle said once it does not say again after a restart.
-            self.safety.remember(
-                (transaction.charge_point_no, transaction.connector_no),
-                transaction.battery.temperature_max_c,
-                transaction.battery.battery_type,
-            )
+            limits = limits_of(transaction, now)
+            self.safety.remember(limits, transaction.battery.battery_type)
 
     # Wiring
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from edge.devices.chargers.reports import BatteryIdentified, BatteryLimits, FrameSent, StartAnswered
+from edge.devices.chargers.reports import (
+    BatteryIdentified,
+    BatteryLimits,
+    FrameSent,
+    Moment,
+    StartAnswered,
+)
 from edge.station.effects import Effects
 from edge.station.open_transaction import OpenTransaction, Stage
 from edge.station.transactions import TransactionBook
@@ -40,6 +46,23 @@ def on_battery(book: TransactionBook, report: BatteryIdentified | BatteryLimits)
             )
         )
     return effects
+
+
+def limits_of(transaction: OpenTransaction, now: Moment) -> BatteryLimits:
+    """Return the limits that the vehicle gave (0x17), which it does not give again."""
+    battery = transaction.battery
+    return BatteryLimits(
+        now,
+        transaction.charge_point_no,
+        transaction.connector_no,
+        transaction.transaction_no,
+        battery.cell_voltage_max_cv,
+        battery.temperature_max_c,
+        battery.current_max_da,
+        battery.voltage_max_dv,
+        battery.nominal_energy_dkwh,
+        None,
+    )
 
 
 def on_start_answered(book: TransactionBook, report: StartAnswered) -> Effects:

@@ -423,3 +423,22 @@ def test_connectors_of_a_zone_keep_their_values_through_a_swap() -> None:
     rules = rules.replaced_by(protection(spread, over()))
     other = structs.replace(sampled(cable=60), connector_no=2)
     assert told(rules.on_report(other)) == [("zone:north", True)]
+
+
+def test_what_a_vehicle_said_once_holds_for_rules_that_come_later() -> None:
+    rules = RuleSet(protection(over()))
+    rules.on_report(LIMITS)
+    near = Compare(
+        rule_id="near",
+        code="battery_near_limit",
+        select=Select(quantity=Quantity.BATTERY_TEMP_MAX_C),
+        other=Quantity.BATTERY_TEMP_LIMIT_C,
+        margin=-5.0,
+    )
+    rules = rules.replaced_by(protection(near, zones=(Zone(name="north"), Zone(name="south"))))
+    rules = rules.replaced_by(protection(structs.replace(near, margin=-4.0)))
+    assert told(rules.on_report(sampled(51))) == []
+    assert told(rules.on_report(sampled(52))) == [("connector:A:1", True)]
+    assert told(rules.forget("connector:A:1", moment(1))) == [("connector:A:1", False)]
+    rules = rules.replaced_by(protection(near))
+    assert told(rules.on_report(sampled(60))) == []
