@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from rich.cells import cell_len
+
 from edge.kiosk import big
 from edge.kiosk.ink import Frame, Hit, Ink, Line, Span, apart, beside, fill, stack, width_of
 from edge.kiosk.views.wall import BlockView, CardView
@@ -78,9 +80,10 @@ def _digits(view: BlockView, width: int, height: int, drawn: bool) -> tuple[str,
 
 def _one_line(view: BlockView, width: int) -> Line:
     left = f" {view.letter} {view.sign} {view.word}"
-    right = f"{view.soc}% " if view.soc else ""
-    facts = view.facts[:1] if width >= 26 else ()
-    text = "  ".join((left, *facts))
+    right = f" {view.soc}% " if view.soc else " "
+    text = "  ".join((left, *view.facts[:1]))
+    if cell_len(text) + cell_len(right) > width:
+        text = left
     return apart((Span(text, view.ink),), (Span(right, view.ink),), width, view.ink)
 
 

@@ -44,7 +44,7 @@ def alarm_screen(view: StationView, look: Look, *, stale: bool = False) -> Alarm
         alarm_id=alarm.alarm_id,
         drill=look.text("alarm.drill") if alarm.drill else "",
         word=big_word(alarm, look),
-        place=look.pick(alarm.place_zh, alarm.place_en),
+        place=_place(alarm, look),
         title=look.title(alarm),
         value=_value(alarm, look),
         done=_done(alarm, look),
@@ -64,6 +64,11 @@ def big_word(alarm: AlarmView, look: Look) -> str:
     """Return the word that names the danger from afar."""
     key = f"word.{alarm.code}"
     return look.text(key if key in texts() else "word.alarm")
+
+
+def _place(alarm: AlarmView, look: Look) -> str:
+    place = look.pick(alarm.place_zh, alarm.place_en)
+    return f"{look.text('alarm.drill')} {place}" if alarm.drill else place
 
 
 def _value(alarm: AlarmView, look: Look) -> str:
