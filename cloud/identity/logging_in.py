@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.core.audit import add_entry
+from cloud.core.errors import TooManyError, UnauthorizedError
 from cloud.core.security import Staff
 from cloud.identity import service
 from cloud.identity.limits import LoginLimit
 from cloud.identity.tokens import Claims, Tokens
+
+logger = logging.getLogger(__name__)
+
+_NAME_SHOWN = 64
 
 
 async def token_for(
@@ -27,8 +33,14 @@ async def token_for(
     limit: LoginLimit = request.app.state.login_limit
     tokens: Tokens = request.app.state.tokens
     address = request.client.host if request.client else ""
-    await limit.take(username, address)
-    user = await service.log_in(session, username=username, password=password, now=now)
+    try:
+        await limit.take(username, address)
+        user = await service.log_in(session, username=username, password=password, now=now)
+    except (UnauthorizedError, TooManyError) as error:
+        # Quoted: a name from outside must not look like a line of the log.
+        name = username[:_NAME_SHOWN]
+        logger.warning("log-in refused name=%r address=%s reason=%s", name, address, error.code)
+        raise
     await limit.give_back(username, address)
     add_entry(session, request, Staff(user.id, user.operator_id, user.username, user.role))
     return tokens.issue(Claims(user.id, user.token_epoch), now)

@@ -59,6 +59,17 @@ def test_a_route_that_forgets_its_permission_stops_the_start() -> None:
         check_permissions(app)
 
 
+async def test_wrong_log_ins_are_logged_without_the_password(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    form = {"username": "eve\nlog-in granted", "password": "a secret of mine"}
+    assert (await client.post("/api/v1/auth/token", data=form)).status_code == 401
+    [line] = [each for each in caplog.messages if "log-in refused" in each]
+    assert "name='eve\\nlog-in granted'" in line
+    assert "reason=unauthorized" in line
+    assert form["password"] not in caplog.text
+
+
 async def test_wrong_log_ins_say_nothing_and_are_limited(
     client: httpx.AsyncClient, log_in: LogIn
 ) -> None:
