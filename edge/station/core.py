@@ -56,7 +56,6 @@ from edge.station.instructions import InstructionBook
 from edge.station.live import LiveState
 from edge.station.numbers import TransactionNumbers
 from edge.station.pins import PinBook
-from edge.station.protection import ProtectionShelf
 from edge.station.registry import Registry
 from edge.station.report import state_report
 from edge.station.samples import SensorSamples
@@ -135,7 +134,7 @@ class Station:
         self.registry = Registry(load(registry.KIND), local_charge_points)
         self.latches = load_latches(journal)
         self.alarms = AlarmBook(load(alarms.KIND))
-        self.protection = ProtectionShelf(load(protection.KIND))
+        self.protection = protection.load_shelf(journal)
         self.pins = PinBook(load(pins.KIND), clock.monotonic_s)
         self.instructions = InstructionBook(load(instructions.KIND))
         self.access = AccessList(load(access.KIND))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from edge.journal import Change, Put
+from edge.journal import Change, Journal, Put
 from edge.station.effects import Effects
 from edge.station.stored import decode_one
 from shared import protection as documents
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 KIND = "protection"
 _PUBLISHED = "published"
 _STAFF = "staff"
+_LOST = "what HQ published cannot be read; publish it again"
 
 
 class Held(Struct, frozen=True):
@@ -44,11 +45,12 @@ class Held(Struct, frozen=True):
 class ProtectionShelf:
     """Keeps HQ's last good document; the station's own serves until there is one."""
 
-    def __init__(self, stored: dict[str, bytes]) -> None:
-        """Take what the journal holds under `KIND`."""
+    def __init__(self, stored: dict[str, bytes], *, damaged: bool = False) -> None:
+        """Take what the journal holds under `KIND`; `damaged` when some of it was left out."""
         self._fits: Callable[[Protection], None] = lambda _protection: None
         self._own = Held(Protection(), 0, documents.document_hash(Protection()), "built-in")
         self._published = decode_one(stored, _PUBLISHED, PublishProtection)
+        self._is_lost = self._published is None and (damaged or _PUBLISHED in stored)
         self._hold(_of_hq(self._published) if self._published else self._own)
         self.problem = ""
         """What is wrong with the document that holds, "" as a rule."""
@@ -81,7 +83,7 @@ class ProtectionShelf:
             raise ValueError("older_version")
         documents.check(command.protection)
         self._fits(command.protection)
-        self._published = command
+        self._published, self._is_lost = command, False
         self._hold(_of_hq(command))
         self.problem = ""
         return _stored(command)
@@ -107,7 +109,14 @@ class ProtectionShelf:
             self.problem = str(error)
             logger.error("protection document %s does not fit: %s", self.held.source, error)
         else:
-            self.problem = ""
+            self.problem = _LOST if self._is_lost else ""
+
+
+def load_shelf(journal: Journal) -> ProtectionShelf:
+    """Return the shelf with what is stored."""
+    damaged = journal.damaged
+    stored = journal.load(KIND)
+    return ProtectionShelf(stored, damaged=journal.damaged > damaged)
 
 
 def activate(station: Station) -> Effects:

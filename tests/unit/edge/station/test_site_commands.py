@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from edge.journal import Put
 from edge.station.pins import PinError, hash_pin
 from edge.station.protection import ProtectionShelf
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
 from shared.contracts.protection import Device, Interlock, Pin, Protection, Zone
-from shared.contracts.words import Outcome
+from shared.contracts.words import Outcome, Severity
 from shared.errors import ProtectionError
 from tests.fakes.station_site import CP, Site
 
@@ -201,3 +203,58 @@ async def test_a_station_starts_though_its_document_cannot_be_used_as_a_whole(si
     site.station.on_protection = nothing
     site.station.start()
     assert site.station.alarms.is_open("protection_degraded", "channel:document")
+
+
+async def test_what_hq_published_outlives_a_broken_file(site: Site) -> None:
+    pins = (Pin(name="Wang", role="chief", hash=hash_pin(PIN)),)
+    order = c.Instruct(instruction_id=uuid4(), text_zh="撤离", text_en="Leave")
+    for command in (publish(3), c.PublishPins(version=2, pins=pins), order):
+        await site.command(command)
+    site.journal.recovered = "station.db.broken: torn"  # what the writer says of it
+    with sqlite3.connect(site._folder() / "station.db") as db:
+        await site.settle()
+        db.execute("DELETE FROM state")
+    site.station.stores.on_journal_trouble()
+    await site.settle()
+    await site.crash()
+    assert site.station.protection.held.source == "hq 3"
+    assert await site.station.pins.check(PIN) == "Wang"
+    assert [each.text_en for each in site.station.instructions.all()] == ["Leave"]
+
+
+async def test_entries_that_cannot_be_read_leave_a_station_that_protects(site: Site) -> None:
+    await site.command(publish(3))
+    kinds = {"protection": "published", "pins": "published", "instruction": "x", "alarm": "x"}
+    site.journal.append([], [Put(kind, key, b"\xc1") for kind, key in kinds.items()])
+    await site.settle()
+    await site.restart()
+    assert site.station.protection.held.source == "built-in"
+    assert site.station.pins.people() == []
+    assert site.station.instructions.all() == []
+    assert site.station.alarms.is_open("protection_degraded", "channel:document")
+    await site.command(publish(3))
+    assert not site.station.alarms.is_open("protection_degraded", "channel:document")
+
+
+async def test_a_document_whose_checksum_is_wrong_is_missed(site: Site) -> None:
+    await site.command(publish(3))
+    with sqlite3.connect(site._folder() / "station.db") as db:
+        await site.settle()
+        db.execute("UPDATE state SET blob = x'00' WHERE kind = 'protection'")
+    await site.crash()
+    assert site.station.alarms.is_open("protection_degraded", "channel:document")
+
+
+async def test_hq_is_told_the_ids_that_are_open(site: Site) -> None:
+    station, now_ms = site.station, site.clock.now_ms()
+    place = f"charge_point:{CP}"
+    station.perform(station.alarms.raise_alarm("clock_offset", place, now_ms))
+    station.perform(
+        station.alarms.raise_finding("clock_offset", place, now_ms, {}, severity=Severity.CRITICAL)
+    )
+    open_ids = {alarm.alarm_id for alarm in station.alarms.open_alarms()}
+    assert set(station.state_report().open_alarm_ids) == open_ids
+    await site.settle()
+    ids = [fact.alarm_id for fact in site.told(e.AlarmRaised) if fact.code == "clock_offset"]
+    assert ids[-1] in open_ids
+    assert ids[0] not in open_ids
