@@ -18,6 +18,7 @@ from textual_serve.server import Server
 
 SCREENS_MAX = 4
 """Browsers at the same time: each costs a process of about 55 MB."""
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'"
@@ -53,7 +54,7 @@ class WebScreen(Server):
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:  # type: ignore[override] # may refuse
         """Open a screen for a page of ours, while there is room."""
         origin = request.headers.get("Origin", "")
-        if origin and urlsplit(origin).netloc != request.host:
+        if (origin and urlsplit(origin).netloc != request.host) or not self._is_ours(request):
             raise web.HTTPForbidden(text="a page of somebody else may not open a screen")
         if self._screens >= SCREENS_MAX:
             raise web.HTTPServiceUnavailable(text=f"{SCREENS_MAX} screens are open already")
@@ -62,6 +63,12 @@ class WebScreen(Server):
             return await super().handle_websocket(request)
         finally:
             self._screens -= 1
+
+    def _is_ours(self, request: web.Request) -> bool:
+        """Return whether a page on loopback was asked for by a name of loopback."""
+        if self.host not in _LOOPBACK:
+            return True
+        return urlsplit(f"//{request.host}").hostname in _LOOPBACK
 
 
 async def _guard(request: web.Request, response: web.StreamResponse) -> None:
