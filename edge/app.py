@@ -55,7 +55,7 @@ from shared.contracts.events import (
     TransactionFramesLogged,
 )
 from shared.contracts.protection import Protection
-from shared.errors import ConfigError, ProtectionError
+from shared.errors import ConfigError
 from shared.protection import load_file as load_protection
 
 logger = logging.getLogger(__name__)
@@ -169,12 +169,9 @@ class Agent:
         station.protection.connect(lambda document: check_devices(document, lines, profiles))
 
     def _configure_lines(self, document: Protection) -> None:
-        try:
-            self.field.configure(document)
-        except ProtectionError as error:
-            # It was good before the lines were changed. What needs no line goes on protecting,
-            # and an alarm of the document says what does not.
-            logger.error("lines cannot serve the protection document: %s", error)
+        # It was good when it came; lines may have changed since. What is left of them goes on
+        # protecting, and an alarm of the document says what does not.
+        self.field.configure(document, strict=False)
 
     def _make_link(self, hq: HqSection, clock: Clock, *, fast: bool) -> Link:
         return Link(

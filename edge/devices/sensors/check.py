@@ -6,9 +6,10 @@ and point exist, and is there time for every safety point in each period.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from edge.devices.sensors.lines import LineConfig
 from edge.devices.sensors.plan import plan_line, read_back_place
@@ -17,6 +18,7 @@ from shared.contracts.protection import Device, Output, OutputKind, Protection
 from shared.errors import ProtectionError
 
 UNIT_MAX = 247
+_PLACE = re.compile(r"(devices|outputs)\[(\d+)\]")
 _NO_DEVICE = frozenset({OutputKind.SPEAKER})
 
 
@@ -68,6 +70,31 @@ def check_devices(
                 f"{budget.budget_ms:.0f} ms of a period of {budget.period_ms} ms; use a second "
                 "line, a higher baud rate or a longer period_ms",
             )
+
+
+def serviceable(
+    protection: Protection, lines: Iterable[LineConfig], profiles: Mapping[str, Profile]
+) -> tuple[Protection, tuple[ProtectionError, ...]]:
+    """Return the document without the devices and outputs that cannot be had here, and why.
+
+    For a document that was good once: a line less must not take the detectors of the others.
+    Too much for a period is no reason to leave anything out: late is better than never.
+    """
+    configs = tuple(lines)
+    faults: list[ProtectionError] = []
+    while True:
+        try:
+            check_devices(protection, configs, profiles)
+        except ProtectionError as error:
+            faults.append(error)
+            place = _PLACE.match(error.path)
+            if place is None:
+                return protection, tuple(faults)
+            kind, at = place[1], int(place[2])
+            kept = [each for i, each in enumerate(getattr(protection, kind)) if i != at]
+            protection = structs.replace(protection, **{kind: tuple(kept)})
+        else:
+            return protection, tuple(faults)
 
 
 def budgets(

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from edge.devices.chargers.reports import Moment
-from edge.devices.sensors.check import check_devices
+from edge.devices.sensors.check import check_devices, serviceable
 from edge.devices.sensors.line import Done, Line, LineState
 from edge.devices.sensors.lines import LineConfig
 from edge.devices.sensors.plan import Coil, plan_coils, plan_line
@@ -46,14 +46,24 @@ class FieldBus:
         self._lines = {config.name: Line(config, clock, publish) for config in lines}
         self._coils: dict[str, Coil] = {}
 
-    def configure(self, protection: Protection) -> None:
+    def configure(self, protection: Protection, *, strict: bool = True) -> None:
         """Poll and write by this document from the next transaction on.
 
+        Args:
+            protection: The document, checked for all that needs no line.
+            strict: Refuse one that names what is not there. Otherwise that is left out and
+                logged, and all the rest is served.
+
         Raises:
-            ProtectionError: The document names what is not there; nothing has changed.
+            ProtectionError: It was refused; nothing has changed.
         """
-        configs = {name: line.config for name, line in self._lines.items()}
-        check_devices(protection, configs.values(), self._profiles)
+        configs = [line.config for line in self._lines.values()]
+        if strict:
+            check_devices(protection, configs, self._profiles)
+        else:
+            protection, faults = serviceable(protection, configs, self._profiles)
+            for fault in faults:
+                logger.error("protection document not served: %s", fault)
         for line in self._lines.values():
             line.set_plan(plan_line(line.config, protection, self._profiles))
         self._coils = plan_coils(protection, self._profiles)

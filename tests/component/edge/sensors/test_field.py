@@ -484,3 +484,5 @@ async def test_a_wrong_document_changes_nothing(server: Server) -> None:
         with pytest.raises(ProtectionError, match=r"devices\[0\]\.line"):
             bus.configure(Protection(devices=(wrong,)))
         await heard.until(sampled("smoke1", "smoke", 0.0), after=heard.position)
+        bus.configure(Protection(devices=(smoke(2), wrong)), strict=False)
+        await heard.until(sampled("smoke2", "smoke", 0.0), after=heard.position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.devices.sensors.check import budgets, check_devices
+from edge.devices.sensors.check import budgets, check_devices, serviceable
 from edge.devices.sensors.lines import LineConfig, Transport
 from edge.devices.sensors.plan import plan_coils, plan_device, plan_line
 from edge.devices.sensors.profile import Point, Profile, Source, Table, ValueType, load_profiles
@@ -177,6 +177,35 @@ def test_what_is_not_there_is_named(document: Protection, path: str, said: str) 
 
     assert caught.value.path == path
     assert said in caught.value.why
+
+
+def test_what_is_left_of_a_document_is_served() -> None:
+    document = Protection(
+        devices=(
+            device("gone", 1, "calectro-ug3-mb", "b"),
+            device("smoke", 1, "calectro-ug3-mb"),
+            device("relay", 9, "waveshare-relay-d", "b"),
+            device("air", 2, "no-such-model"),
+        ),
+        outputs=(siren(), Output(name="speaker", kind=OutputKind.SPEAKER)),
+    )
+
+    left, faults = serviceable(document, [TCP], PROFILES)
+
+    assert [each.name for each in left.devices] == ["smoke"]
+    assert [each.name for each in left.outputs] == ["speaker"]
+    assert [fault.path for fault in faults] == [
+        "devices[0].line", "devices[1].line", "devices[1].profile", "outputs[0].device",
+    ]  # fmt: skip
+
+
+def test_a_line_that_is_too_slow_is_served_all_the_same() -> None:
+    devices = tuple(device(f"s{i}", i, "calectro-ug3-mb") for i in range(1, 9))
+
+    left, faults = serviceable(Protection(devices=devices), [SLOW], PROFILES)
+
+    assert left.devices == devices
+    assert [fault.path for fault in faults] == ["devices"]
 
 
 def test_a_loudspeaker_needs_no_device() -> None:
