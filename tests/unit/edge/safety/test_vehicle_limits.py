@@ -1,0 +1,67 @@
+"""What a vehicle says of its limits once holds as long as it charges, and for no other vehicle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.devices.chargers import reports as r
+from edge.devices.chargers import wishes as w
+from shared.contracts import events as e
+from tests.fakes.station_site import CP, Site
+
+
+@pytest.fixture
+async def site(tmp_path: Path):
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+def limits(site: Site, cell_cv: int) -> None:
+    site.bus.publish(r.BatteryLimits(site.at(), CP, 1, "", cell_cv, 55, None, None, None, None))
+
+
+def cells(site: Site, *highest_cv: int) -> None:
+    for cell_cv in highest_cv:
+        demand = (4000, 1000, 1, 4000, 1000, cell_cv, 1, 50, 9, 4000, 1000, 1)
+        site.bus.publish(r.BmsDemanded(site.at(), CP, 1, "", *demand))
+
+
+async def test_the_limit_of_the_cells_survives_a_crash(site: Site) -> None:
+    await site.run()
+    limits(site, 365)
+    await site.tick()
+    await site.crash()
+    site.log_in()
+    site.points.wishes.clear()
+    cells(site, 367, 367, 368)
+    assert site.points.of(w.StopRemotely) == []
+    cells(site, 368)
+    assert len(site.points.of(w.StopRemotely)) == 1
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].cause == "cell_over_voltage"
+
+
+async def test_a_vehicle_that_left_limits_no_other(site: Site) -> None:
+    number = await site.run()
+    limits(site, 365)
+    site.record(number, 2000)
+    site.sample(plugged_in=False)
+    await site.run()
+    site.points.wishes.clear()
+    cells(site, 420, 420, 420)
+    assert site.points.of(w.StopRemotely) == []
+
+
+async def test_a_cold_vehicle_before_a_warm_one_is_no_fire(site: Site) -> None:
+    # The charge point goes on saying 20 °C of the vehicle before until this one charges.
+    site.sample(plugged_in=True, battery_temp_max_c=20)
+    number = await site.start()
+    site.sample(plugged_in=True, battery_temp_max_c=20)
+    site.charging(number, 0, battery_temp_max_c=35)
+    assert site.points.of(w.StopRemotely) == []
+    site.clock.advance(15)
+    site.charging(number, 100, battery_temp_max_c=41)
+    assert len(site.points.of(w.StopRemotely)) == 1
