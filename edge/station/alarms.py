@@ -105,8 +105,6 @@ class AlarmBook:
         # Monotonic: when an alarm escalates next, when it leaves the shelf.
         self._escalate_s: dict[UUID, float] = {}
         self._unshelve_s: dict[UUID, float] = {}
-        self.changes = 0
-        """Counts up with everything that a screen would show otherwise."""
 
     # Reading
 
@@ -196,7 +194,6 @@ class AlarmBook:
         if came_back:
             return self._keep(alarm)
         # A newer figure alone is not worth a commit.
-        self.changes += alarm.params != known.params
         self._open[alarm.code, alarm.object] = alarm
         return Effects()
 
@@ -237,7 +234,6 @@ class AlarmBook:
             return effects
         self._again_ms.pop((code, subject), None)
         self._forget_timers(alarm.alarm_id)
-        self.changes += 1
         effects.events.append(
             e.AlarmCleared(
                 occurred_at=from_ms(now_ms),
@@ -384,7 +380,6 @@ class AlarmBook:
 
     def _keep(self, alarm: OpenAlarm, *events: e.AnyEvent) -> Effects:
         self._open[alarm.code, alarm.object] = alarm
-        self.changes += 1
         effects = Effects()
         effects.events.extend(events)
         effects.changes.append(_stored(alarm))

@@ -37,8 +37,6 @@ class InstructionBook:
         found = decode_all(stored, Instruction).values()
         by_age = sorted(found, key=lambda each: each.sent_ms)
         self._open = {each.instruction_id: each for each in by_age}
-        self.changes = 0
-        """Counts up with everything that a screen would show otherwise."""
 
     def all(self) -> list[Instruction]:
         """Return what is shown."""
@@ -58,7 +56,6 @@ class InstructionBook:
             now_ms,
         )
         self._open[command.instruction_id] = instruction
-        self.changes += 1
         effects = Effects()
         effects.changes.append(_stored(instruction))
         return effects
@@ -68,7 +65,6 @@ class InstructionBook:
         effects = Effects()
         if self._open.pop(instruction_id, None) is None:
             return effects
-        self.changes += 1
         effects.events.append(
             InstructionAcknowledged(
                 occurred_at=from_ms(now_ms), instruction_id=instruction_id, by=by
