@@ -27,8 +27,11 @@ _STOP, _ASK_VALUES = 0x36, 0x12
 _LIMIT_S = 10.0
 _AGAIN_S = 0.02
 
-DETECTOR, THERMOMETER, RELAY, BULK = 1, 2, 3, 10
-"""Unit ids: a detector with an alarm contact, a thermometer, a relay module; others from 10."""
+DETECTOR, THERMOMETER, RELAY, EXTRA, BULK = 1, 2, 3, (3, 4), 10
+"""Unit ids: a detector with an alarm contact, a thermometer, a relay module; others from 10.
+
+Beside many other devices two more detectors stand in the relay module's place.
+"""
 SIREN_COIL = 0
 HOT_RAW, COOL_RAW = 900, 250
 """Tenths of a degree."""
@@ -114,6 +117,8 @@ class Site:
 
     async def listen(self, bulk: int = 0, dead: int = 0, baud: int = 0) -> dict[str, Any]:
         """Open the line, with `bulk` more devices of which the last `dead` never answer."""
+        for unit_id in EXTRA if bulk else ():
+            self.units[unit_id] = Unit()
         for index in range(bulk):
             self.units[BULK + index] = Unit(dead=index >= bulk - dead)
         if baud:
