@@ -35,11 +35,13 @@ class Trip(Struct):
     contactors: tuple[str, ...] = ()
     contactor_us: int | None = None
     last_zero_ms: int | None = None
+    is_seen: bool = True
+    """False when one was cut off unseen: its contactor reads open, its current nobody reads."""
 
     @property
     def zero_current_ms(self) -> int | None:
-        """The last of the stopped connectors; None while one is awaited."""
-        return None if self.awaiting else self.last_zero_ms
+        """The last of the stopped connectors; None while one is awaited, or was never seen."""
+        return None if self.awaiting or not self.is_seen else self.last_zero_ms
 
     def us_since(self, at: Moment) -> int:
         """Return the microseconds from the deciding reply until then."""

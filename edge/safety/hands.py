@@ -264,10 +264,10 @@ class Hands:
             return
         self.ladder.isolated(connector, now)
         self._isolated.add(connector)
-        self.outputs.want(isolation(connector), names, now, anew=True)
         for trip in self._trips:
             if connector in trip.connectors:
                 trip.contactors = tuple(dict.fromkeys((*trip.contactors, *names)))
+        self.outputs.want(isolation(connector), names, now, anew=True)
         self.tell(self._hearer.on_isolated, connector, now)
 
     def opened_by(self, output_name: str) -> tuple[Connector, ...]:
@@ -293,7 +293,9 @@ class Hands:
         for trip in self._trips:
             if found.connector in trip.awaiting:
                 trip.awaiting.discard(found.connector)
-                if not found.isolated:
+                if found.isolated:
+                    trip.is_seen = False
+                else:
                     passed_ms = int((found.at.mono_s - trip.stopped_s) * 1000)
                     trip.last_zero_ms = max(passed_ms, trip.last_zero_ms or 0)
                 if trip.zero_current_ms is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from edge.bus import EventBus
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.devices.sensors.profile import Profile
 from edge.journal import Journal
 from edge.journal.store import LANES
 from edge.safety.ladder import Rungs
@@ -113,6 +114,7 @@ class Site:
         self.facts: list[e.AnyEvent] = []
         self.samples: list[Sample] = []
         self.local_tariff: TariffVersion | None = None
+        self.profiles: Mapping[str, Profile] = {}
         self._folder().mkdir(parents=True)
 
     @classmethod
@@ -163,6 +165,7 @@ class Site:
             local_tariff=self.local_tariff,
             hq_reachable=lambda: self.hq_up,
             fetch_frames=lambda file, first, last: f"{file} {first} {last}".encode(),
+            profiles=self.profiles,
         )
         self.bus: EventBus[r.AnyReport] = EventBus(self.clock)
         self.station.connect(self.points, self.bus)

@@ -1,0 +1,236 @@
+"""Smoke stops, sounds and isolates in one call, once, and stays so until a person looked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.devices.chargers import wishes as w
+from shared.contracts import commands as c
+from shared.contracts import events as e
+from shared.contracts import protection as p
+from shared.contracts.words import ConnectorStatus
+from tests.fakes.field import Field, document, output
+from tests.fakes.station_site import CP, CP2, Site
+
+SIREN = output("siren", zones=("A",))
+STROBE = output("strobe", p.OutputKind.STROBE, zones=("A",))
+ELSEWHERE = output("far", zones=("B",))
+CONTACTOR = output("k1", p.OutputKind.CONTACTOR, connectors=((CP, 1), (CP, 2)))
+PLANT = document(SIREN, STROBE, ELSEWHERE, CONTACTOR)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = await Site.make(tmp_path)
+    yield site
+    await site.close()
+
+
+@pytest.fixture
+async def field(site: Site) -> Field:
+    field = Field(site)
+    field.install(PLANT)
+    field.calm()
+    field.pass_s(1.0)
+    site.points.wishes.clear()
+    field.writes.clear()
+    await site.settle()
+    site.facts.clear()
+    return field
+
+
+def stopped(site: Site) -> set[tuple[str, int]]:
+    return {(wish.charge_point_no, wish.connector_no) for wish in site.points.of(w.StopRemotely)}
+
+
+async def test_smoke_stops_its_zone_sounds_and_isolates_before_the_journal_hears(
+    site: Site, field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def fails(*_: Any, **__: Any) -> None:
+        order.append("journal")
+        raise OSError("no space left on device")
+
+    field.order = order
+    site.points.on_wish = lambda wish: order.append(type(wish).__name__)
+    monkeypatch.setattr(site.journal, "append", fails)
+    monkeypatch.setattr(site.station, "add_sample", fails)
+    field.point("d1", 1.0)
+    first = order.index("journal")
+    assert order[:first] == ["StopRemotely", "StopRemotely", "siren", "strobe", "k1"]
+    assert field.coils["siren"]
+    assert field.coils["k1"]
+    assert not field.coils["far"]
+    assert stopped(site) == {(CP, 1), (CP, 2)}
+    # The next trip does not suffer from what could not be written of this one.
+    field.point("d3", 1.0)
+    assert stopped(site) == {(CP, 1), (CP, 2), (CP2, 1), (CP2, 2)}
+
+
+async def test_a_trip_is_one_fact_whose_figures_come_in(site: Site, field: Field) -> None:
+    field.point("d1", 1.0)
+    await site.settle()
+    first = site.told(e.SafetyTripped)[0]
+    assert (first.cause, first.object, first.zone) == ("smoke", "sensor:d1/smoke", "A")
+    assert first.connectors == ((CP, 1), (CP, 2))
+    assert first.zero_current_ms is None
+    site.clock.advance(1.0)
+    site.sample(connector_no=1, plugged_in=True)
+    site.clock.advance(0.5)
+    site.sample(connector_no=2, plugged_in=True)
+    await site.settle()
+    last = site.told(e.SafetyTripped)[-1]
+    assert {trip.trip_id for trip in site.told(e.SafetyTripped)} == {first.trip_id}
+    assert last.zero_current_ms == 1500
+    assert last.siren_us == 0
+    assert (last.contactors, last.contactor_us) == (("k1",), 0)
+    (raised,) = site.told(e.AlarmRaised)
+    assert (raised.code, raised.object) == ("smoke", "sensor:d1/smoke")
+
+
+async def test_smoke_that_flaps_is_one_trip_until_somebody_resets_it(
+    site: Site, field: Field
+) -> None:
+    for value in (1.0, 0.0, 1.0, 0.0) * 3:
+        field.point("d1", value)
+        field.pass_s(6.0)
+    await site.settle()
+    assert len({trip.trip_id for trip in site.told(e.SafetyTripped)}) == 1
+    assert [raised.code for raised in site.told(e.AlarmRaised)].count("smoke") == 1
+    assert field.coils["siren"], "nobody silenced or reset it"
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+    effects = site.station.guard.release(
+        site.station.latches.at((CP, 1))[0], site.at(), "looked", "chief"
+    )
+    site.station.perform(effects)
+    assert [latch for latch in site.station.latches.all() if latch.cause == "smoke"] == []
+    assert not field.coils["siren"]
+    assert not field.coils["k1"]
+    await site.settle()
+    assert "smoke" in [cleared.code for cleared in site.told(e.AlarmCleared)]
+    field.point("d1", 1.0)
+    await site.settle()
+    assert len({trip.trip_id for trip in site.told(e.SafetyTripped)}) == 2
+
+
+async def test_the_cause_being_gone_resets_nothing(site: Site, field: Field) -> None:
+    field.point("d1", 1.0)
+    assert site.station.safety.is_dangerous((CP, 1), site.at())
+    field.point("d1", 0.0)
+    field.pass_s(10.0)
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+    assert site.station.live.get((CP, 1)).status is ConnectorStatus.ALARM
+    alarm = site.station.alarms.find("smoke", "sensor:d1/smoke")
+    assert alarm is not None
+    assert not alarm.active
+    site.sample(plugged_in=False)
+    assert site.station.latches.blocks((CP, 1)) is not None
+
+
+async def test_smoke_blocks_starts_in_its_zone_and_nowhere_else(site: Site, field: Field) -> None:
+    field.point("d1", 1.0)
+    site.ask()
+    await site.settle()
+    assert [answer.accepted for answer in site.points.take(w.AnswerStart)] == [False]
+    site.ask(charge_point_no=CP2)
+    await site.settle()
+    assert [answer.accepted for answer in site.points.take(w.AnswerStart)] == [True]
+
+
+async def test_silence_ends_the_sound_of_this_alarm_only(site: Site, field: Field) -> None:
+    field.point("d1", 1.0)
+    site.station.safety.silence("smoke", "sensor:d1/smoke", site.at())
+    assert not field.coils["siren"]
+    assert field.coils["strobe"]
+    field.point("d2", 1.0)
+    assert field.coils["siren"], "a new alarm sounds"
+
+
+async def test_a_trip_comes_back_over_a_restart_without_tripping_again(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    await site.settle()
+    await site.restart()
+    site.facts.clear()
+    again = Field(site)
+    again.install(PLANT)
+    assert again.coils["siren"]
+    assert again.coils["k1"], "a contactor stays open"
+    again.writes.clear()
+    again.point("d1", 1.0)
+    again.pass_s(1.0)
+    await site.settle()
+    assert site.told(e.SafetyTripped) == []
+    assert site.station.safety.is_dangerous((CP, 1), site.at())
+    again.point("d1", 0.0)
+    again.pass_s(12.0, lambda: again.point("d1", 0.0))
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+    assert again.coils["siren"], "still nobody looked"
+
+
+async def test_a_silence_holds_over_a_restart(site: Site, field: Field) -> None:
+    field.point("d1", 1.0)
+    alarm = site.station.alarms.find("smoke", "sensor:d1/smoke")
+    assert alarm is not None
+    site.station.guard.on_silenced(alarm)
+    site.station.perform(site.station.alarms.silence(alarm.alarm_id, "li", site.clock.now_ms()))
+    await site.settle()
+    await site.restart()
+    again = Field(site)
+    again.install(PLANT)
+    assert not again.coils["siren"]
+    assert again.coils["strobe"]
+
+
+async def test_an_alarm_whose_cause_went_while_the_agent_was_away_ends(
+    site: Site, field: Field
+) -> None:
+    for _ in range(20):
+        field.point("d1", None)
+        field.pass_s(0.1)
+    await site.settle()
+    assert site.station.alarms.is_open("detector_fault", "sensor:d1")
+    await site.restart()
+    again = Field(site)
+    again.install(PLANT)
+    assert site.station.alarms.is_open("detector_fault", "sensor:d1")
+    again.pass_s(70.0, again.calm)
+    assert not site.station.alarms.is_open("detector_fault", "sensor:d1")
+
+
+async def test_another_document_keeps_what_stands_and_stops_what_it_adds(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    site.points.wishes.clear()
+    wider = document(
+        SIREN, STROBE, ELSEWHERE, CONTACTOR,
+        zones=(
+            p.Zone(name="A", connectors=((CP, 1), (CP, 2), (CP2, 1))),
+            p.Zone(name="B", connectors=((CP2, 2),)),
+        ),
+    )  # fmt: skip
+    field.install(wider)
+    assert (CP2, 1) in stopped(site)
+    assert field.coils["siren"]
+    assert site.station.latches.blocks((CP2, 1)) is not None
+
+
+async def test_what_charges_one_vehicle_together_is_stopped_together(tmp_path: Path) -> None:
+    configs = tuple(c.ChargePointConfig(charge_point_no=no, connector_count=2) for no in (CP, CP2))
+    site = await Site.make(tmp_path, configs=configs)
+    field = Field(site)
+    field.install(document(zones=(p.Zone(name="A", connectors=((CP, 1),)), p.Zone(name="B"))))
+    for connector_no in (1, 2):
+        number = await site.start(connector_no, parallel_no="7" * 17)
+        site.charging(number, 100, connector_no=connector_no)
+    site.points.wishes.clear()
+    field.point("d1", 1.0)
+    assert stopped(site) == {(CP, 1), (CP, 2)}
+    await site.close()
