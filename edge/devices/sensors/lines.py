@@ -20,7 +20,7 @@ _TURNAROUND_S = 0.005
 """What a device needs to think; what a request over TCP takes in all."""
 _BLOCK_SHARE = 0.5
 _REGISTERS_MIN, REGISTERS_MAX = 8, 125
-TIMEOUT_MIN_S = 0.040
+TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.040, 1.0
 
 
 class Transport(StrEnum):
@@ -97,6 +97,8 @@ class LineConfig(Struct, frozen=True, kw_only=True):
     def timeout_s(self, answer_bytes: int, remaining_s: float) -> float:
         """Return how long to wait: what remains of the period, but at least what an answer takes.
 
-        Never below 40 ms, and on a slow wire never below the time of the bytes themselves.
+        Never below 40 ms, and on a slow wire never below the time of the bytes themselves; not
+        above a second, however long the period is, because a write may be waiting.
         """
-        return max(TIMEOUT_MIN_S, self.wire_s(answer_bytes) + TIMEOUT_MIN_S / 2, remaining_s)
+        least_s = max(TIMEOUT_MIN_S, self.wire_s(answer_bytes) + TIMEOUT_MIN_S / 2)
+        return max(least_s, min(remaining_s, TIMEOUT_MAX_S))

@@ -115,6 +115,7 @@ def test_a_wire_carries_what_its_speed_allows(config: LineConfig, fitting: int) 
 def test_time_outs_leave_time_for_the_bytes() -> None:
     assert TCP.timeout_s(2, 0.01) == 0.04
     assert TCP.timeout_s(2, 0.09) == 0.09
+    assert TCP.timeout_s(2, 10.0) == 1.0
     assert SLOW.timeout_s(250, 0.0) > SLOW.wire_s(250) > 0.25
     assert (TCP.gap_s, FAST.gap_s) == (0.0, 0.00175)
     assert SLOW.gap_s == pytest.approx(0.004, abs=0.0001)
