@@ -16,9 +16,15 @@ _KNOWN = (
     (re.compile(r"unknown_alarm"), "error.unknown_alarm"),
     (re.compile(r"critical:"), "error.critical"),
     (re.compile(r"nothing is blocked"), "error.not_blocked"),
-    (re.compile(r"still reports what tripped|cause is still"), "error.still_dangerous"),
+    (re.compile(r"what tripped is still reported"), "error.still_dangerous"),
+    (re.compile(r"something else blocks"), "error.blocked_anew"),
     (re.compile(r"no such connector"), "error.no_connector"),
-    (re.compile(r"drill.*(?:running|already)"), "error.drill_running"),
+    (re.compile(r"drill: one is under way"), "error.drill_running"),
+    (re.compile(r"drill: not while an alarm"), "error.drill_alarm"),
+    (re.compile(r"drill: no siren"), "error.drill_nothing"),
+    (re.compile(r"reason:"), "error.reason"),
+    (re.compile(r"until:"), "error.until"),
+    (re.compile(r"has not been heard of"), "error.no_values"),
     (re.compile(r"could not do this"), "error.failed"),
 )
 
