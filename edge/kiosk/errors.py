@@ -16,7 +16,7 @@ _KNOWN = (
     (re.compile(r"unknown_alarm"), "error.unknown_alarm"),
     (re.compile(r"critical:"), "error.critical"),
     (re.compile(r"nothing is blocked"), "error.not_blocked"),
-    (re.compile(r"what tripped is still reported"), "error.still_dangerous"),
+    (re.compile(r"what tripped is still|still reports what tripped"), "error.still_dangerous"),
     (re.compile(r"something else blocks"), "error.blocked_anew"),
     (re.compile(r"no such connector"), "error.no_connector"),
     (re.compile(r"drill: one is under way"), "error.drill_running"),
