@@ -13,7 +13,8 @@ from shared.contracts.protection import CONTACTS, Quality, Quantity
 from shared.contracts.words import ConnectorStatus, Severity
 
 PAGE_CARDS = 12
-_VALUE_STALE_S = 45.0  # three times the slowest report of a charge point
+# Three times the period of reports: 15 s while a connector charges, 5 min while it does not.
+_CHARGING_STALE_S, _IDLE_STALE_S = 45.0, 900.0
 _POWER_HIGH = 0.9
 _TROUBLE = frozenset({ConnectorStatus.FAULT, ConnectorStatus.OFFLINE, ConnectorStatus.ALARM})
 _QUIET = frozenset({Quantity.DETECTOR_FAULT, Quantity.OUTPUT_ON, Quantity.BREAKER_CLOSED})
@@ -206,7 +207,8 @@ def _card(entry: ChargePointView, look: Look, stale: bool, chosen: bool) -> Card
 def block(connector: ConnectorView, look: Look, stale: bool) -> BlockView:
     """Return one connector as a block of one colour."""
     state = connector.status
-    old = connector.age_s is not None and connector.age_s > _VALUE_STALE_S
+    limit_s = _CHARGING_STALE_S if state is ConnectorStatus.CHARGING else _IDLE_STALE_S
+    old = connector.age_s is not None and connector.age_s > limit_s
     gone = stale or (old and state is not ConnectorStatus.OFFLINE)
     return BlockView(
         letter=connector.label.rpartition("-")[2] or str(connector.connector_no),
