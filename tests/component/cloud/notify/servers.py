@@ -29,10 +29,14 @@ class Received:
 
 @dataclass
 class HttpReceiver:
-    """Answers each POST with the next of `answers`, then 200; `hang` answers nothing."""
+    """Answers each POST with the next of `answers`, then 200, once `gate` is open.
+
+    With `hang` it answers nothing.
+    """
 
     answers: list[int] = field(default_factory=list)
     hang: bool = False
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     location: str = ""
     received: list[Received] = field(default_factory=list)
     port: int = 0
@@ -54,6 +58,7 @@ class HttpReceiver:
             if self.hang:
                 await reader.read()
                 return
+            await self.gate.wait()
             status = self.answers.pop(0) if self.answers else 200
             more = f"Location: {self.location}\r\n" if self.location else ""
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{more}\r\n".encode())
@@ -72,6 +77,7 @@ class HttpReceiver:
 @asynccontextmanager
 async def http_receiver() -> AsyncIterator[HttpReceiver]:
     receiver = HttpReceiver()
+    receiver.gate.set()
     server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
     try:

@@ -341,16 +341,20 @@ async def test_what_somebody_saw_in_time_goes_no_further(watch: Watch) -> None:
 
 async def test_two_workers_send_once(watch: Watch) -> None:
     await watch.rule((0, await watch.channel()), burst_s=0)
-    count = 10
-    for _ in range(count):
-        await watch.raised()
+    await watch.raised()
     async with watch.notifier() as one, watch.notifier() as two:
-        for _ in range(count):
+        watch.receiver.gate.clear()
+        first = asyncio.create_task(turn(one))
+        await watch.receiver.got(1)
+        await turn(two)  # while the first still waits for its answer
+        watch.receiver.gate.set()
+        await first
+        for _ in range(5):
             watch.clock.advance(1)
             await watch.raised()
             await asyncio.gather(*(turn(each) for each in (one, two, one, two)))
     ids = [each.headers["webhook-id"] for each in watch.receiver.received]
-    assert len(ids) == len(set(ids)) == len(await watch.notices())
+    assert len(ids) == len(set(ids)) == len(await watch.notices()) == 6
 
 
 async def test_a_worker_that_dies_while_sending_leaves_it_to_the_next(watch: Watch) -> None:
