@@ -45,6 +45,8 @@ class Context(Struct, frozen=True, kw_only=True):
     tariff_hash: str
     clock_offset_ms: int | None
     clock_tolerance_ms: int
+    sparse_ms: int
+    """Samples further apart than this do not say when energy flowed."""
     seen: bool
     """Whether the station itself saw this transaction run."""
 
@@ -86,6 +88,7 @@ def end_with_record(
         flags.append("number_mismatch")
     if not 1 <= record.connector_no <= _CONNECTORS_MAX:
         flags.append("connector_implausible")
+    transaction.take_end(times.ended_ms, total_dwh, context.zone, context.sparse_ms)
     readings = _final_readings(transaction, times.started_ms, times.ended_ms, total_dwh)
     return _ended(
         transaction,

@@ -148,6 +148,13 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         self.last_ms, self.last_dwh = at_ms, energy_dwh
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
 
+    def take_end(self, ended_ms: int, total_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
+        """Take in how it ended, when nobody saw that: cuts since the last sample lie in a gap."""
+        if self.last_ms is None or total_dwh < self.last_dwh:
+            return
+        if sparse_ms < ended_ms - self.last_ms < _GAP_MS_MAX:
+            self._cut(ended_ms, total_dwh, zone, sparse_ms)
+
     def take_totals(self, sample: ConnectorSampled) -> None:
         """Take in a sample whose time means nothing here: it was stored, or charging is over."""
         self.last_dwh = max(self.last_dwh, sample.energy_dwh)

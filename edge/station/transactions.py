@@ -481,14 +481,14 @@ class TransactionBook:
         """Return what closing a transaction needs to know."""
         number = transaction.charge_point_no
         version = self._tariffs.get(transaction.tariff_version_id)
-        config = self._registry.get(number) or ChargePointConfig(charge_point_no=number)
         return Context(
-            config=config,
+            config=self._registry.get(number) or ChargePointConfig(charge_point_no=number),
             zone=self._zone,
             tariff=version.tariff if version else None,
             tariff_hash=version.tariff.content_hash() if version else "",
             clock_offset_ms=self.clock_offsets_ms.get(number),
             clock_tolerance_ms=self._timing.clock_tolerance_ms,
+            sparse_ms=self._timing.sparse_ms,
             seen=seen,
         )
 

@@ -38,14 +38,8 @@ def sample(at_ms: int, energy_dwh: int) -> ConnectorSampled:
     )
 
 
-@pytest.mark.parametrize(
-    ("before_ms", "after_ms", "gap_dwh"),
-    [(-15_000, 15_000, 0), (-15_000, 15_001, 900), (-900_000, 600_000, 900), (-1, 0, 0)],
-)
-def test_a_cut_in_a_long_gap_says_how_much_energy_the_gap_holds(
-    before_ms: int, after_ms: int, gap_dwh: int
-) -> None:
-    transaction = OpenTransaction(
+def opened() -> OpenTransaction:
+    return OpenTransaction(
         transaction_id=UUID(int=1),
         transaction_no="7",
         charge_point_no="1",
@@ -53,9 +47,36 @@ def test_a_cut_in_a_long_gap_says_how_much_energy_the_gap_holds(
         means=StartMeans.CARD,
         opened_ms=0,
     )
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "after_ms", "gap_dwh"),
+    [(-15_000, 15_000, 0), (-15_000, 15_001, 900), (-900_000, 600_000, 900), (-1, 0, 0)],
+)
+def test_a_cut_in_a_long_gap_says_how_much_energy_the_gap_holds(
+    before_ms: int, after_ms: int, gap_dwh: int
+) -> None:
+    transaction = opened()
     cut_ms = 1_000 * HALF_HOUR_MS
     transaction.take(sample(cut_ms + before_ms, 100), UTC, 30_000)
     transaction.take(sample(cut_ms + after_ms, 1_000), UTC, 30_000)
     (cut,) = [reading for reading in transaction.readings if reading.at_ms == cut_ms]
     meter_dwh = 100 + 900 * -before_ms // (after_ms - before_ms)
     assert cut == Reading(cut_ms, meter_dwh, after_ms == 0, gap_dwh)
+
+
+def test_an_end_that_nobody_saw_lies_in_a_gap_too() -> None:
+    """The station was away when prices changed and the charge ended: only its record tells."""
+    transaction = opened()
+    cut_ms = 1_000 * HALF_HOUR_MS
+    transaction.take(sample(cut_ms - 60_000, 100), UTC, 30_000)
+    transaction.take_end(cut_ms + 30_000, 1_000, UTC, 30_000)
+    assert transaction.readings[1:] == [Reading(cut_ms, 700, False, 900)]
+
+
+def test_an_end_that_was_seen_has_no_gap() -> None:
+    transaction = opened()
+    cut_ms = 1_000 * HALF_HOUR_MS
+    transaction.take(sample(cut_ms - 10_000, 100), UTC, 30_000)
+    transaction.take_end(cut_ms + 10_000, 200, UTC, 30_000)
+    assert len(transaction.readings) == 1
