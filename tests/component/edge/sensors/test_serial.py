@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tty
 from collections.abc import AsyncIterator
 
@@ -156,3 +157,23 @@ async def test_a_pulled_adapter_is_told(cable: Cable, server: SerialServer) -> N
         cable.cut()
         await heard.until(answering("smoke1", False))
         assert not await written(bus, True)
+
+
+async def test_a_line_that_the_agent_has_is_refused_with_a_hint(
+    cable: Cable, server: SerialServer
+) -> None:
+    del server
+    async with field(config(cable), DOCUMENT) as (_, heard):
+        await heard.until(sampled("smoke1", "smoke", 0.0))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ops.cli", "edge", "sensors", "watch",
+            "--device", cable.names[0], "--unit", "1", "--profile", "xy-md02",
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(30):
+            _, err = await process.communicate()
+        since = heard.position
+        await heard.until(sampled("smoke1", "smoke", 0.0), after=since)
+
+    assert process.returncode == 6
+    assert b"belongs to another program, most likely the agent" in err
