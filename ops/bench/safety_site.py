@@ -81,6 +81,11 @@ class ChargePoint(asyncio.Protocol):
             self._charging[connector_no - 1] = True
             self._tell(connector_no)
 
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
     def _tell(self, connector_no: int) -> None:
         if self._charging[connector_no - 1]:
             self._write(self.cars[connector_no - 1].realtime())
@@ -112,6 +117,7 @@ class Site:
         self._changed = asyncio.Event()
         self._random = Random("safety bench")  # noqa: S311 - the same phases each run
         self._serial: SerialPort | None = None
+        self._server: asyncio.Server | None = None
         self._socket = Path()
         self._pin = ""
 
@@ -125,8 +131,17 @@ class Site:
             self._serial = SerialPort(self.field, baud)
             return {"path": self._serial.path}
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: TcpPort(self.field), "127.0.0.1", 0)
-        return {"port": server.sockets[0].getsockname()[1]}
+        self._server = await loop.create_server(lambda: TcpPort(self.field), "127.0.0.1", 0)
+        return {"port": self._server.sockets[0].getsockname()[1]}
+
+    def close(self) -> None:
+        """Take the line and the charge points away."""
+        if self._server is not None:
+            self._server.close()
+        if self._serial is not None:
+            self._serial.close()
+        for point in self._points:
+            point.close()
 
     async def connect(
         self, port: int, points: int, connectors: int, first: int, socket: str, pin: str

@@ -351,5 +351,26 @@ class Danger(RuleBasedStateMachine):
 
 TestDanger = Danger.TestCase
 TestDanger.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=40, stateful_step_count=40, deadline=None, derandomize=True
 )
+
+
+def test_the_model_sees_starts_trips_and_refusals() -> None:
+    """What holds of nothing proves nothing: a start, a trip by smoke and a refusal are seen."""
+    world = Danger()
+    try:
+        world.begin()
+        world.swipe(1, parallel=False)
+        assert world._running[1] != NO_TX
+        world.order(2, parallel=False)
+        assert world._running[2] != NO_TX
+        world.sense("smoke-1", p.Quantity.SMOKE, 1.0, 1)
+        assert {latch.cause for latch in world._latches} == {"smoke"}
+        world._running[1] = NO_TX
+        world.sample(1, 0, False, 0, 0, 0)
+        world.swipe(1, parallel=True)
+        assert world._running[1] == NO_TX
+        world.restart()
+        assert {latch.cause for latch in world._latches} == {"smoke"}
+    finally:
+        world.teardown()
