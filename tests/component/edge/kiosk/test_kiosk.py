@@ -45,10 +45,10 @@ def with_status(view: StationView, status: ConnectorStatus) -> StationView:
 
 async def test_a_change_is_seen_within_half_a_second(tmp_path: Path) -> None:
     async with kiosk(tmp_path, with_status(calm(1), ConnectorStatus.IDLE)) as screen:
-        await screen.shows("空闲")
+        assert "离线" not in screen.text
         started_s = asyncio.get_running_loop().time()
-        screen.agent.show(with_status(calm(1), ConnectorStatus.FAULT))
-        await screen.shows("故障")
+        screen.agent.show(with_status(calm(1), ConnectorStatus.OFFLINE))
+        await screen.shows("离线")
         assert asyncio.get_running_loop().time() - started_s < 0.5
 
 
