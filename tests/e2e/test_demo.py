@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
@@ -63,3 +71,75 @@ def test_a_demo_that_cannot_start_leaves_nothing_running(tmp_path: Path) -> None
     ]
     shutil.rmtree(folder, ignore_errors=True)
     assert left == []
+
+
+@pytest.mark.timeout(240)
+def test_a_key_starts_a_fire_that_is_stopped_shown_and_reset() -> None:
+    """On a terminal: f, then p, then r; everything that follows is said on it."""
+    with Terminal("-m", "ops.cli", "demo", "--seed", "12", "--port", "0") as demo:
+        shown = demo.read_until("Ctrl-C ends everything", 120)
+        assert "vw edge kiosk --socket" in shown
+        assert "f fire" in shown
+        demo.read_until(r"S-0002: [1-9]\d*/12 charging", 30)
+        demo.press("f")
+        assert "look at its screen" in demo.read_until(r"fire in zone A of S-0002.*\n", 10)
+        trip = demo.read_until(r"tripped for smoke: .*\n", 30)
+        assert "6 connectors" in trip
+        assert "siren after" in trip
+        demo.press("p")
+        demo.read_until("r resets it", 10)
+        for _ in range(20):  # refused until the cause has been gone for some seconds
+            demo.press("r")
+            if "not reset" not in demo.read_until(r"s  (not reset: .*|reset on site)", 10):
+                break
+            time.sleep(1)
+        else:
+            pytest.fail("the reset was never accepted")
+        demo.press("\x03")
+        assert demo.ended(60) == 0
+
+
+class Terminal:
+    """A python command on a terminal of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._pid, self._file = pty.fork()
+        if not self._pid:
+            os.execv(sys.executable, [sys.executable, *arguments])
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            if os.waitpid(self._pid, os.WNOHANG)[0] == 0:
+                os.kill(self._pid, signal.SIGTERM)
+                os.waitpid(self._pid, 0)
+        os.close(self._file)
+
+    def press(self, key: str) -> None:
+        os.write(self._file, key.encode())
+
+    def read_until(self, pattern: str, limit_s: float) -> str:
+        """Return what is shown up to a match, and what was before it since the last one."""
+        deadline_s = time.monotonic() + limit_s
+        while not (found := re.search(pattern, self._shown)):
+            left_s = deadline_s - time.monotonic()
+            assert left_s > 0, f"no {pattern!r} in {self._shown[-2000:]!r}"
+            if select.select([self._file], [], [], left_s)[0]:
+                self._shown += os.read(self._file, 65536).decode(errors="replace")
+        shown, self._shown = self._shown[: found.end()], self._shown[found.end() :]
+        return shown
+
+    def ended(self, limit_s: float) -> int:
+        """Read on until it has ended; return its exit code."""
+        deadline_s = time.monotonic() + limit_s
+        while time.monotonic() < deadline_s:
+            with contextlib.suppress(OSError):  # the other end is closed
+                if select.select([self._file], [], [], 0.1)[0]:
+                    self._shown += os.read(self._file, 65536).decode(errors="replace")
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(f"still runs: {self._shown[-2000:]!r}")
