@@ -78,7 +78,7 @@ class Show:
         async for trip in self._stage.hq.read_all("/alarms/trips"):
             if trip["id"] not in self._told and trip["zero_current_ms"] is not None:
                 self._told.add(trip["id"])
-                self._line(_in_words(evening.figures(trip)))
+                self._line(_in_words(trip))
 
     async def _progress(self) -> str:
         parts = []
@@ -136,11 +136,13 @@ def _about(station: StationProcesses) -> list[str]:
     ]
 
 
-def _in_words(figures: dict[str, Any]) -> str:
+def _in_words(trip: dict[str, Any]) -> str:
+    figures = evening.figures(trip)
     siren_ms = figures.get("detect_to_siren_ms")
     siren = "" if siren_ms is None else f", siren after {siren_ms:.1f} ms"
+    zone = f" in zone {trip['zone']}" if trip["zone"] else ""
     return (
-        f"tripped for {figures['cause']}: {figures['connectors']} connectors, stop sent "
+        f"tripped for {figures['cause']}{zone}: {figures['connectors']} connectors, stop sent "
         f"after {figures['detect_to_stop_ms']:.1f} ms{siren}, "
         f"no current {figures['stop_to_zero_current_ms']} ms later"
     )

@@ -83,7 +83,7 @@ def test_a_key_starts_a_fire_that_is_stopped_shown_and_reset() -> None:
         demo.read_until(r"S-0002: [1-9]\d*/12 charging", 30)
         demo.press("f")
         assert "look at its screen" in demo.read_until(r"fire in zone A of S-0002.*\n", 10)
-        trip = demo.read_until(r"tripped for smoke: .*\n", 30)
+        trip = demo.read_until(r"tripped for smoke in zone A: .*\n", 30)
         assert "6 connectors" in trip
         assert "siren after" in trip
         demo.press("p")
