@@ -44,7 +44,7 @@ from edge.station import (
     transactions,
 )
 from edge.station.access import AccessList, Caps
-from edge.station.alarms import AlarmBook, OpenAlarm
+from edge.station.alarms import AlarmBook
 from edge.station.carry import Carrier
 from edge.station.clocks import ClockKeeper
 from edge.station.desk import CommandDesk
@@ -169,8 +169,6 @@ class Station:
 
     def _ask_nobody(self) -> None:
         """Put in what is called until whoever puts the agent together says whom to call."""
-        # Nobody on site has seen a critical alarm.
-        self.on_escalated: Callable[[OpenAlarm], None] = lambda _alarm: None
         # Has the lines poll and write by a protection document.
         self.configure_lines: Callable[[Protection], None] = lambda _protection: None
         self.watch_lease: Callable[[float], None] = lambda _lease_s: None
@@ -403,7 +401,7 @@ class Station:
         due, escalated = self.alarms.tick(now)
         effects.add(due)
         for alarm in escalated:
-            self.on_escalated(alarm)
+            self.guard.on_escalated(alarm, now)
         for number, since_s in self.lost_since_s.items():
             if now.mono_s - since_s > self.timing.offline_alarm_s and self.registry.get(number):
                 place = alarms.charge_point(number)

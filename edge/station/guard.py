@@ -20,7 +20,7 @@ from edge.station.effects import Effects
 from edge.station.stored import decode_one
 from shared.clock import from_ms
 from shared.contracts import events as e
-from shared.contracts.protection import Reset
+from shared.contracts.protection import OutputKind, Reset
 
 if TYPE_CHECKING:
     from edge.station.core import Station
@@ -31,6 +31,7 @@ KIND = "drill"
 _DRILL, _DRILL_DUE = "siren_drill", "drill_due"
 _DRILL_EVERY_MS = 31 * 86_400_000
 _KEY = "last"
+_SOUNDERS = (OutputKind.SIREN, OutputKind.STROBE)
 _NOT_JUDGED = frozenset({"stop_not_confirmed", "emergency_stop", _DRILL_DUE})
 """Alarms of the matrix that samples, commands and the calendar end."""
 
@@ -191,6 +192,15 @@ class Guard:
     def on_silenced(self, alarm: OpenAlarm) -> None:
         """Somebody wants quiet for this alarm."""
         self._station.safety.silence(alarm.code, alarm.object, self._station.now())
+
+    def on_escalated(self, alarm: OpenAlarm, now: Moment) -> None:
+        """Nobody has seen it where it sounds: sound it everywhere, unless somebody wanted quiet."""
+        cause = self._station.safety.hands.causes.get((alarm.code, alarm.object))
+        if cause is None or not cause.action.sirens:
+            return
+        outputs = self._station.protection.held.protection.outputs
+        everywhere = [each.name for each in outputs if each.kind in _SOUNDERS]
+        self._station.safety.outputs.want(cause.key, everywhere, now)
 
     def start_drill(self, by: str) -> None:
         """Begin a drill. Raises DrillError (a ValueError) when it cannot be."""
