@@ -136,6 +136,16 @@ class NotifySection(Section):
     allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
         default=(), description="networks that webhooks may reach beside public addresses"
     )
+    ca_file: Path | None = Field(
+        default=None, description="CA of receivers and mail server, beside the public ones"
+    )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _usable_ca(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _check_ca(value)
+        return value
 
 
 class LogSection(Section):

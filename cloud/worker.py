@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms.broker_watch import BrokerWatch
 from cloud.alarms.notify.delivery import Notifier
+from cloud.alarms.notify.jobs import purge_notices
 from cloud.alarms.notify.senders import MailServer, Senders
 from cloud.core.connections import Connections, check_database, open_connections
 from cloud.core.transient import is_transient
@@ -146,6 +147,7 @@ class Worker:
             Job("bill_estimates", 600.0, lambda: bill_old_estimates(self._sessions, clock)),
             Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
             Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
+            Job("purge_notices", 3_600.0, lambda: purge_notices(self._sessions, clock)),
             Job("purge_idempotency", 3_600.0, lambda: purge_idempotency(pool, clock)),
         )
 
@@ -210,7 +212,11 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         pool = await stack.enter_async_context(
             asyncpg.create_pool(settings.database.raw_url, min_size=1, max_size=_POOL_MAX)
         )
-        senders = Senders(allowed=settings.notify.allowed_networks, mail=_mail_server(settings))
+        senders = Senders(
+            allowed=settings.notify.allowed_networks,
+            mail=_mail_server(settings),
+            ca_file=settings.notify.ca_file,
+        )
         stack.push_async_callback(senders.close)
         yield Worker(settings, clock=clock, connections=connections, pool=pool, senders=senders)
 

@@ -102,9 +102,11 @@ class AlarmFeed:
                 async with self._sessions() as session:
                     news = await _read(session, [moment_id for _, moment_id in heard])
             except Exception as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("news of alarms cannot be read error=%r", error)
+                if is_transient(error):
+                    logger.warning("news of alarms cannot be read error=%r", error)
+                else:
+                    # One moment that cannot be read must not end everybody's stream.
+                    logger.exception("news of alarms failed")
                 self._say_missed()
                 continue
             for each in news:

@@ -45,8 +45,8 @@ def read_url(text: str) -> httpx.URL:
     return url
 
 
-async def resolve(url: httpx.URL, allowed: Sequence[Network]) -> Address:
-    """Return the address to connect to.
+async def resolve(url: httpx.URL, allowed: Sequence[Network]) -> list[Address]:
+    """Return the addresses to connect to, in the order in which to try them.
 
     Raises:
         ForbiddenAddressError: One of the host's addresses is not public nor allowed, or http is
@@ -56,10 +56,10 @@ async def resolve(url: httpx.URL, allowed: Sequence[Network]) -> Address:
     loop = asyncio.get_running_loop()
     port = url.port or _PORTS[url.scheme]
     found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    addresses = [ip_address(info[4][0]) for info in found]
+    addresses = list(dict.fromkeys(ip_address(info[4][0]) for info in found))
     for address in addresses:
         check_address(address, url.scheme, allowed)
-    return addresses[0]
+    return addresses
 
 
 def check_address(address: Address, scheme: str, allowed: Sequence[Network]) -> None:

@@ -68,7 +68,8 @@ def subject(message: dict[str, Any], language: str) -> str:
         parts.append(message["alarms"][0]["title"]["zh" if zh else "en"])
     if message["count"] > 1:
         parts.append(f"(+{message['count'] - 1})")
-    return " ".join(parts)
+    # A station's own words may hold line ends, which would end the header of a mail.
+    return " ".join(" ".join(parts).split())
 
 
 def lines(message: dict[str, Any], language: str) -> list[str]:

@@ -12,13 +12,14 @@ import ssl
 from collections.abc import Sequence
 from datetime import datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
 import httpx
 from msgspec import Struct
 
-from cloud.alarms.notify.addresses import ForbiddenAddressError, Network, read_url, resolve
+from cloud.alarms.notify.addresses import Address, ForbiddenAddressError, Network, read_url, resolve
 from cloud.alarms.notify.messages import lines, subject
 from cloud.alarms.notify.models import Channel, ChannelKind, Notice
 from cloud.core.json import dumps
@@ -53,13 +54,17 @@ class Senders:
         *,
         allowed: Sequence[Network],
         mail: MailServer | None,
+        ca_file: Path | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        """`ca_file` is believed beside the public authorities. Raises OSError."""
+        self._tls = _tls_context(ca_file)
         self._allowed = allowed
         self._mail = mail
         self._timeout_s = timeout_s
         # No proxy and no redirect: the address that was checked is the one that is reached.
         self._http = httpx.AsyncClient(
+            verify=self._tls,
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_s,
@@ -87,7 +92,7 @@ class Senders:
     async def _post(self, channel: Channel, notice: Notice, now: datetime) -> None:
         try:
             url = read_url(channel.target)
-            address = await resolve(url, self._allowed)
+            addresses = await resolve(url, self._allowed)
         except (ForbiddenAddressError, OSError) as error:
             raise SendError(f"{type(error).__name__}: {error}") from error
         body = dumps(notice.message)
@@ -97,26 +102,37 @@ class Senders:
             "User-Agent": "voltwarden",
             **signature(channel.secret, notice.id, int(now.timestamp()), body),
         }
-        try:
-            async with self._http.stream(
-                "POST",
-                url.copy_with(host=str(address)),
-                content=body,
-                headers=headers,
-                extensions={"sni_hostname": url.host},
-            ) as answer:
-                status = answer.status_code
-        except httpx.HTTPError as error:
-            raise SendError(f"{type(error).__name__}: {error}") from error
+        status = await self._post_to_any(addresses, url, headers, body)
         if not 200 <= status < 300:
             raise SendError(f"answered {status}")
+
+    async def _post_to_any(
+        self, addresses: Sequence[Address], url: httpx.URL, headers: dict[str, str], body: bytes
+    ) -> int:
+        """Return the status of the first address that can be reached: not all of a host's can."""
+        refused: httpx.HTTPError | None = None
+        for address in addresses:
+            try:
+                async with self._http.stream(
+                    "POST",
+                    url.copy_with(host=str(address)),
+                    content=body,
+                    headers=headers,
+                    extensions={"sni_hostname": url.host},
+                ) as answer:
+                    return answer.status_code
+            except httpx.ConnectError as error:
+                refused = error
+            except httpx.HTTPError as error:
+                raise SendError(f"{type(error).__name__}: {error}") from error
+        raise SendError(f"{type(refused).__name__}: {refused}") from refused
 
     async def _mail_to(self, channel: Channel, notice: Notice, now: datetime) -> None:
         if self._mail is None:
             raise SendError("no mail server is set: smtp.host")
         mail = _mail_of(self._mail, channel, notice, now)
         try:
-            await asyncio.to_thread(_deliver, self._mail, mail, self._timeout_s)
+            await asyncio.to_thread(_deliver, self._mail, mail, self._tls, self._timeout_s)
         except (smtplib.SMTPException, OSError) as error:
             raise SendError(f"{type(error).__name__}: {error}") from error
 
@@ -146,17 +162,25 @@ def _mail_of(server: MailServer, channel: Channel, notice: Notice, now: datetime
     return mail
 
 
-def _deliver(server: MailServer, mail: EmailMessage, timeout_s: float) -> None:
-    context = ssl.create_default_context() if server.security != "none" else None
+def _deliver(server: MailServer, mail: EmailMessage, tls: ssl.SSLContext, timeout_s: float) -> None:
     if server.security == "tls":
         client: smtplib.SMTP = smtplib.SMTP_SSL(
-            server.host, server.port, timeout=timeout_s, context=context
+            server.host, server.port, timeout=timeout_s, context=tls
         )
     else:
         client = smtplib.SMTP(server.host, server.port, timeout=timeout_s)
     with client:
         if server.security == "starttls":
-            client.starttls(context=context)
+            client.starttls(context=tls)
         if server.username:
             client.login(server.username, server.password)
         client.send_message(mail)
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context(trust_env=False)
+    # The machine's authorities too: a company's own stand there.
+    context.load_default_certs()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context

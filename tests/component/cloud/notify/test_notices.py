@@ -21,6 +21,7 @@ from cloud.alarms import service as alarms
 from cloud.alarms.models import Alarm
 from cloud.alarms.notify import service
 from cloud.alarms.notify.delivery import TRIES_MAX, Notifier
+from cloud.alarms.notify.jobs import purge_notices
 from cloud.alarms.notify.models import Channel, ChannelKind, Notice, NoticeState, Rule
 from cloud.alarms.notify.senders import MailServer, Senders
 from cloud.core.db import Sessions
@@ -455,3 +456,14 @@ async def test_an_alarm_that_is_put_aside_reminds_nobody_until_its_time(watch: W
     assert kinds(watch.receiver) == ["raised"]
     await watch.turns(9)
     assert kinds(watch.receiver) == ["raised", "reminder"]
+
+
+async def test_old_notices_are_forgotten_and_the_alarm_is_not_told_again(watch: Watch) -> None:
+    await watch.rule((0, await watch.channel()))
+    await watch.raised()
+    await watch.turns()
+    watch.clock.advance(401 * 86_400)
+    await purge_notices(watch.sessions, watch.clock)
+    assert await watch.notices() == []
+    await watch.turns()
+    assert len(watch.receiver.received) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import httpx
@@ -106,4 +107,16 @@ async def test_tricks_with_numbers_and_names_end_at_the_same_check(text: str) ->
 
 
 async def test_what_is_connected_to_is_what_was_checked() -> None:
-    assert str(await resolve(httpx.URL("http://127.0.0.1:99/x"), LOOPBACK)) == "127.0.0.1"
+    found = await resolve(httpx.URL("http://127.0.0.1:99/x"), LOOPBACK)
+    assert [str(address) for address in found] == ["127.0.0.1"]
+
+
+async def test_one_address_inside_among_public_ones_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def two(*_args: object, **_kwargs: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (address, 443)) for address in ("1.1.1.1", "10.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two)
+    with pytest.raises(ForbiddenAddressError):
+        await resolve(read_url("https://rebound.example/"), ())

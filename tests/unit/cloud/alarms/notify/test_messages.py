@@ -72,3 +72,12 @@ def test_receivers_can_check_who_sent_it() -> None:
     signed = f"{UUID(int=3)}.1700000000.{{}}".encode()
     wanted = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{wanted}"
+
+
+def test_a_stations_words_end_no_header() -> None:
+    odd = alarm(1, "smoke", Severity.CRITICAL)
+    odd.code = "self_test"
+    odd.params = {"channel": "x\r\nBcc: all@example.com"}
+    line = subject(message_of(NoticeKind.RAISED, [odd], STATION, NOW), "en")
+    assert "\n" not in line
+    assert "\r" not in line
