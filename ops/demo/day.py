@@ -112,7 +112,7 @@ async def scripted_day(stage: Stage, say: Say) -> Result:
     drained_in_s = time.monotonic() - healed_s
 
     trips = await evening.trips(stage)
-    problems += _trip_problems(trips)
+    problems += trip_problems(trips)
     if link_cut_s < _CUT_S or cut_transactions < _CUT_TRANSACTIONS:
         problems.append(f"the link was cut {link_cut_s:.1f} s over {cut_transactions} transactions")
     comparison = await evening.compare_books(stage)
@@ -199,7 +199,8 @@ async def _see_tariffs_change(stage: Stage) -> None:
     await stage.until("tariffs change", seen)
 
 
-def _trip_problems(trips: list[dict[str, Any]]) -> list[str]:
+def trip_problems(trips: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with the figures of the day's trips, in words."""
     causes = [trip["cause"] for trip in trips]
     problems = [
         f"{causes.count(cause)} trips for {cause}"

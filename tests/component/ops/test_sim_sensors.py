@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -193,6 +195,23 @@ async def test_a_pseudo_terminal_at_the_speed_of_its_baud_rate(
     assert not is_link(path)
 
 
+async def test_a_serial_port_answers_with_whole_frames(models: Path) -> None:
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    line = Line(kind="serial", device=os.ttyname(theirs), baud=9600)
+    async with SensorSite(LAYOUT, load_profiles(models), default=line):
+        os.write(ours, bytes.fromhex("02050000ff008c09"))
+        answer = b""
+        async with asyncio.timeout(5):
+            while len(answer) < 8:
+                with contextlib.suppress(BlockingIOError):
+                    answer += os.read(ours, 100)
+                await asyncio.sleep(0.01)
+    os.close(ours)
+    os.close(theirs)
+    assert answer.hex() == "02050000ff008c09"
+
+
 async def test_a_fire_reaches_the_detector_on_the_wire_and_goes_out(rig: Rig) -> None:
     assert await rig.smoke() is False
     await rig.control.call("fire", zone="A")
@@ -375,7 +394,17 @@ zone = "A"
     async with tcp(port) as client, ControlClient(int(said["control"].split()[-1])) as control:
         await control.call("smoke", device="smoke-1")
         assert (await client.read_discrete_inputs(0, count=1, device_id=1)).bits[0] is True
+    assert await told(said["control"].split()[-1], "smoke", "device=smoke-1", "on=false") == 0
+    assert await told(said["control"].split()[-1], "smoke", "device=nobody") == 1
     process.send_signal(signal.SIGTERM)
     out, _ = await process.communicate()
     assert process.returncode == 0
-    assert json.loads(out) == {"requests": 1, "contact": 1, "did": 1}
+    assert json.loads(out) == {"requests": 1, "contact": 2, "did": 2}
+
+
+async def told(*arguments: str) -> int | None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ops.cli", "sim", "tell", *arguments), stdout=PIPE, stderr=PIPE
+    )
+    await process.communicate()
+    return process.returncode

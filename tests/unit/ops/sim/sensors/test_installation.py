@@ -195,6 +195,9 @@ def test_values_that_lie_stick_and_flap(site: Installation) -> None:
     device.break_down("lie", "density", 40.0)
     assert (says(site, "smoke-1", "density")[0] or 0) >= 40
     device.heal()
+    device.break_down("no_value", "density")
+    assert says(site, "smoke-1", "density") == (None, Quality.INVALID)
+    device.heal()
     device.break_down("stuck")
     before = dict(device.said)
     site.world.ignite("A")
