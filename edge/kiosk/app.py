@@ -14,6 +14,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from edge.kiosk.clean import printable
 from edge.kiosk.errors import in_words
 from edge.kiosk.flows import Flows
 from edge.kiosk.link import Link
@@ -113,6 +114,7 @@ class KioskApp(App[None]):
     # What the agent says
 
     def _on_view(self, view: StationView) -> None:
+        view = printable(view, plain=not self.look.signs.blocks)
         if self.station is None or view.beat != self.station.beat:
             self._beat_s = self._clock.monotonic_s()
         known = self._pending or self.station
@@ -226,7 +228,7 @@ class KioskApp(App[None]):
 
     def in_words(self, error: str) -> str:
         """Return an agent's refusal in the language of the screen."""
-        return in_words(error, self.look)
+        return in_words(printable(error), self.look)
 
     def heard_somebody(self) -> None:
         """Somebody is at the screen."""

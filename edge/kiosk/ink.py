@@ -60,7 +60,7 @@ def width_of(line: Iterable[Span]) -> int:
     return sum(cell_len(span.text) for span in line)
 
 
-def cut(text: str, width: int, mark: str = "…") -> str:
+def cut(text: str, width: int, mark: str = "~") -> str:
     """Return `text` in at most `width` cells; `mark` stands for what is left out."""
     if cell_len(text) <= width:
         return text

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Protocol
 
+from edge.kiosk.clean import plainer
 from edge.kiosk.palette import FULL, UNICODE, Palette, Signs
 
 
@@ -58,7 +59,7 @@ class Look:
         """
         text = texts()[key][self.spoken]
         text = text.format(**parameters) if parameters else text
-        return text if self.signs.blocks else _ascii(text)
+        return text if self.signs.blocks else plainer(text)
 
     @property
     def spoken(self) -> Language:
@@ -69,16 +70,8 @@ class Look:
         """Return one of two texts from the agent; an empty one gives way to the other."""
         first, second = (zh, en) if self.spoken is Language.ZH else (en, zh)
         text = first or second
-        return text if self.signs.blocks else _ascii(text)
+        return text if self.signs.blocks else plainer(text)
 
     def title(self, of: _Titled) -> str:
         """Return the title of a view."""
         return self.pick(of.title_zh, of.title_en)
-
-
-_PLAINER = str.maketrans({"°": "", "–": "-", "·": "-", "↓": "Dn", "→": "Rt", "…": "~"})
-
-
-def _ascii(text: str) -> str:
-    text = text.translate(_PLAINER)
-    return text.encode("ascii", "replace").decode("ascii")

@@ -138,7 +138,6 @@ class Signs:
     dot: str
     warning: str
     bullet: str
-    more: str
     degree: str
     cursor: str
     secret: str
@@ -164,7 +163,6 @@ UNICODE = Signs(
     dot="●",
     warning="▲",
     bullet="·",
-    more="…",
     degree="°C",
     cursor="▶",
     secret="●",  # noqa: S106 - the sign that hides a digit
@@ -188,7 +186,6 @@ ASCII = Signs(
     dot="*",
     warning="!",
     bullet="-",
-    more="~",
     degree="C",
     cursor=">",
     secret="*",  # noqa: S106 - the sign that hides a digit

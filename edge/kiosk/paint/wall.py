@@ -135,7 +135,7 @@ def _strip(view: StripView, look: Look, width: int) -> Frame:
             text = f"{text}  +{len(view.items) - index}"
             break
         text = longer
-    text = cut(text, width, look.signs.more)
+    text = cut(text, width)
     line = centred((Span(text, view.ink),), width, view.ink)
     return Frame((line,), _whole(width, "alarms"))
 
