@@ -6,9 +6,12 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from edge.devices.chargers.ykc import messages
 from tests.component.edge.faults.plant import (
     DETECTOR,
+    THERMOMETER,
     Plant,
     line,
     make_field,
@@ -16,7 +19,12 @@ from tests.component.edge.faults.plant import (
     plant_config,
     serving,
 )
-from tests.component.edge.faults.support import agent_process, heard_by_now
+from tests.component.edge.faults.support import (
+    agent_process,
+    charger,
+    heard_by_now,
+    until_confirmed,
+)
 
 _STARTS = {0x34, 0xA4}
 
@@ -58,21 +66,24 @@ async def test_a_trip_outlives_a_restart(tmp_path: Path) -> None:
             assert await site.swipe(1)
 
 
-async def test_after_the_power_was_gone_nothing_starts_before_the_detectors_live(
-    tmp_path: Path,
+@pytest.mark.parametrize("missing", [DETECTOR, THERMOMETER])
+async def test_after_the_power_was_gone_nothing_starts_before_every_sensor_lives(
+    tmp_path: Path, missing: int
 ) -> None:
     field = make_field()
     async with line(field) as port:
         config = plant_config(tmp_path, port)
         async with agent_process(config, tmp_path / "data") as agent:
+            async with charger(agent.port) as link:
+                await until_confirmed(link)  # the latches are stored by now, too
             agent.process.send_signal(signal.SIGKILL)
             await agent.process.wait()
         site = Plant(field, config)
-        field.units[DETECTOR].dead = True
+        field.units[missing].dead = True
         async with serving(site):
             await site.until_alarm("self_test")
-            await site.until_polled(times=2)
+            await site.until_polled(missing, times=2)
             assert not await site.swipe()
-            field.units[DETECTOR].dead = False
+            field.units[missing].dead = False
             await site.until_alarm("self_test", gone=True)
             assert await site.swipe()
