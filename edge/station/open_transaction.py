@@ -60,8 +60,9 @@ class Names(TypedDict):
 class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     """A transaction that has not been closed. All times are wall time, UTC milliseconds.
 
-    `cut_ms` is the next half hour of the local clock as seen from `cut_from_ms`.
-    `readings` and `last_dwh` count the energy of this transaction from 0, as 0x13 does.
+    `untimed_dwh` of `last_dwh` came in later than `last_ms`, nobody knows when. `cut_ms` is the
+    next half hour of the local clock as seen from `cut_from_ms`. `readings` and `last_dwh` count
+    the energy of this transaction from 0, as 0x13 does.
     """
 
     transaction_id: UUID
@@ -84,6 +85,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     ended_ms: int | None = None
     last_ms: int | None = None
     last_dwh: int = 0
+    untimed_dwh: int = 0
     last_amount_e4: int = 0
     cut_from_ms: int = 0
     cut_ms: int = 0
@@ -145,7 +147,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
                 self._cut(at_ms, energy_dwh, zone, sparse_ms)
             else:
                 self.flag("clock_jump")
-        self.last_ms, self.last_dwh = at_ms, energy_dwh
+        self.last_ms, self.last_dwh, self.untimed_dwh = at_ms, energy_dwh, 0
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
 
     def take_end(self, ended_ms: int, total_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
@@ -157,7 +159,9 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
 
     def take_totals(self, sample: ConnectorSampled) -> None:
         """Take in a sample whose time means nothing here: it was stored, or charging is over."""
-        self.last_dwh = max(self.last_dwh, sample.energy_dwh)
+        risen_dwh = max(sample.energy_dwh - self.last_dwh, 0)
+        self.last_dwh += risen_dwh
+        self.untimed_dwh += risen_dwh
         self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
 
     def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
@@ -165,10 +169,11 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         if self.cut_from_ms <= self.last_ms and at_ms < self.cut_ms:
             return  # still in the half hour for which the cut was worked out
         cut_ms = next_cut(self.last_ms, zone)
-        risen_dwh, passed_ms = energy_dwh - self.last_dwh, at_ms - self.last_ms
+        seen_dwh = self.last_dwh - self.untimed_dwh
+        risen_dwh, passed_ms = energy_dwh - seen_dwh, at_ms - self.last_ms
         gap_dwh = risen_dwh if passed_ms > sparse_ms else 0
         while cut_ms <= at_ms:
-            meter_dwh = self.last_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
+            meter_dwh = seen_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
             measured = cut_ms == at_ms
             self.readings.append(Reading(cut_ms, meter_dwh, measured, 0 if measured else gap_dwh))
             cut_ms = next_cut(cut_ms, zone)

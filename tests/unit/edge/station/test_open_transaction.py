@@ -80,3 +80,15 @@ def test_an_end_that_was_seen_has_no_gap() -> None:
     transaction.take(sample(cut_ms - 10_000, 100), UTC, 30_000)
     transaction.take_end(cut_ms + 10_000, 200, UTC, 30_000)
     assert len(transaction.readings) == 1
+
+
+def test_energy_of_unknown_time_belongs_to_the_gap() -> None:
+    """What a charge point stored while the station was away says how much, not when."""
+    transaction = opened()
+    cut_ms = 1_000 * HALF_HOUR_MS
+    transaction.take(sample(cut_ms - 60_000, 100), UTC, 30_000)
+    transaction.take_totals(sample(cut_ms + 90_000, 800))
+    transaction.take(sample(cut_ms + 30_000, 1_000), UTC, 30_000)
+    assert transaction.readings[1:] == [Reading(cut_ms, 700, False, 900)]
+    transaction.take(sample(cut_ms + HALF_HOUR_MS, 2_000), UTC, 30_000)
+    assert transaction.readings[2:] == [Reading(cut_ms + HALF_HOUR_MS, 2_000, True)]
