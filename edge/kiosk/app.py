@@ -39,7 +39,7 @@ from shared.clock import Clock
 STALE_S = 2.7
 """Two beats and a half; with the step of the watch that is less than 3 s."""
 _STEP_S = 0.2
-APPLY_S = 0.4
+APPLY_S = 0.3
 """Least time between two paintings of ordinary changes."""
 BELL_S = 2.0
 PAGE_S = 12.0
@@ -117,11 +117,14 @@ class KioskApp(App[None]):
         view = printable(view, plain=not self.look.signs.blocks)
         if self.station is None or view.beat != self.station.beat:
             self._beat_s = self._clock.monotonic_s()
-        known = self._pending or self.station
+        known, waits = self._pending or self.station, self._pending is not None
         self._pending = view
         urgent = known is None or self.stale or _urgent(known) != _urgent(view)
-        if urgent or self._clock.monotonic_s() - self._applied_s >= APPLY_S:
+        since_s = self._clock.monotonic_s() - self._applied_s
+        if urgent or since_s >= APPLY_S:
             self._apply()
+        elif not waits:
+            self.set_timer(APPLY_S - since_s, self._apply)
 
     def _on_lost(self, why: str) -> None:
         self._lost = why
@@ -161,8 +164,6 @@ class KioskApp(App[None]):
 
     def _step(self) -> None:
         now_s = self._clock.monotonic_s()
-        if self._pending is not None and now_s - self._applied_s >= APPLY_S:
-            self._apply()
         if self.station is None:
             if now_s - self._applied_s >= APPLY_S:
                 self._applied_s = now_s
