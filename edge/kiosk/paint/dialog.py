@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from edge.kiosk.ink import Frame, Hit, Ink, Line, Span, centred, fill, sized, wrapped
+from edge.kiosk.ink import Frame, Hit, Ink, Line, Span, centred, cut, fill, sized, wrapped
 from edge.kiosk.look import Look
 from edge.kiosk.paint.keys import KeyHint, keys
 
@@ -69,10 +69,9 @@ def _box(view: DialogView, look: Look, width: int, room: int) -> tuple[list[Line
         lines.append(fill((Span(f" {mark} {index + 1}  {choice}", ink),), width, ink))
     if view.digits is not None:
         _pin(view.digits, look, width, room, ground, lines, hits)
-    if view.error:
-        for piece in wrapped(view.error, width - 4):
-            ink = colours.bad_strip
-            lines.append(fill((Span(f"  {piece}", ink),), width, ink))
+    # One line always, so that the keys of the pad stay where they are.
+    ink = colours.bad_strip if view.error else ground
+    lines.append(fill((Span(f"  {cut(view.error, width - 4)}", ink),), width, ink))
     lines.append(fill((), width, ground))
     return lines, hits
 

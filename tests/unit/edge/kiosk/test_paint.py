@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -134,3 +135,14 @@ def test_the_terminal_decides(
     assert look.signs.blocks is blocks
     assert (look.palette is not SIXTEEN) is full
     assert look.spoken is (Language.ZH if blocks else Language.EN)
+
+
+def test_the_keys_of_the_pad_stay_where_they_are() -> None:
+    look = Look(Language.ZH)
+    plain = DialogView("停止充电", ("停止 01-A 的充电?", ""), digits=4)
+    refused = DialogView("停止充电", ("停止 01-A 的充电?", "正在执行"), error="PIN 错误")
+    places = [
+        dialog.dialog(view, look, HINTS, (80, 24)).hits
+        for view in (plain, dataclasses.replace(refused, digits=0))
+    ]
+    assert places[0] == places[1]
