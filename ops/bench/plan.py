@@ -82,10 +82,11 @@ LINK_TINY = LinkPlan(runs=1, minutes=2, records=2_000, settle_s=2.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyPlan:
-    """Sizes of `vw bench safety`. Trips are counted for each of the two kinds."""
+    """Sizes of `vw bench safety`."""
 
     runs: int = 5
-    trips: int = 1_000
+    contact_trips: int = 1_000
+    voted_trips: int = 1_000
     charge_points: int = 3
     connectors: int = 2
     other_connections: int = 100
@@ -98,11 +99,19 @@ class SafetyPlan:
 
 SAFETY = SafetyPlan()
 SAFETY_QUICK = SafetyPlan(
-    runs=3, trips=100, charge_points=2, alarms=100, alarms_per_s=100.0, line_s=1.5, kiosk_s=3.0
+    runs=3,
+    contact_trips=75,
+    voted_trips=25,
+    charge_points=2,
+    alarms=50,
+    alarms_per_s=100.0,
+    line_s=1.0,
+    kiosk_s=1.0,
 )
 SAFETY_TINY = SafetyPlan(
     runs=1,
-    trips=3,
+    contact_trips=3,
+    voted_trips=2,
     charge_points=1,
     other_connections=5,
     other_frames_per_s=100,

@@ -25,7 +25,7 @@ _ROWS, _COLUMNS = 45, 160
 _CHARGE_POINTS, _CONNECTORS = 12, 2
 _FRAMES_PER_S = 12.0
 """Each connector every 2 s."""
-_SETTLE_S = 4.0
+_SETTLE_S = 3.0
 _MB = 1e6
 _CPU = Goal("kiosk", "% of a core", "lower", 5, None)
 _MEMORY = Goal("kiosk", "MB", "lower", 60, None)

@@ -26,6 +26,8 @@ from ops.bench.modbus_field import Field, SerialPort, TcpPort, Unit
 _STOP, _ASK_VALUES = 0x36, 0x12
 _LIMIT_S = 10.0
 _AGAIN_S = 0.02
+_SETTLE_S = 0.02
+"""Until the station has heard that cars charge."""
 
 DETECTOR, THERMOMETER, RELAY, EXTRA, BULK = 1, 2, 3, (3, 4), 10
 """Unit ids: a detector with an alarm contact, a thermometer, a relay module; others from 10.
@@ -164,7 +166,7 @@ class Site:
             for point in self._points:
                 point.beat()
                 point.charge()
-            await asyncio.sleep(2 * period_s + self._random.random() * period_s)
+            await asyncio.sleep(_SETTLE_S + self._random.random() * period_s)
             trips.append(await self._trip(kind))
             await self._put_back(kind)
         return {"trips": trips}

@@ -14,7 +14,12 @@ from ops.bench import cli, frames, hq, plan
 from ops.bench.children import BenchError
 from ops.bench.figures import Goal, figure, percentile
 
-GOALS = {"station": {"1", "1b", "2", "7", "13"}, "link": {"3", "4"}, "hq": {"5"}}
+GOALS = {
+    "station": {"1", "1b", "2", "7", "13"},
+    "link": {"3", "4"},
+    "hq": {"5"},
+    "safety": {"trip", "7", "8", "line", "kiosk"},
+}
 FIELDS = {"goal", "what", "value", "unit", "better", "target", "moonshot", "runs", "min", "max"}
 
 
@@ -24,6 +29,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "STATION_QUICK", plan.STATION_TINY)
     monkeypatch.setattr(plan, "LINK_QUICK", plan.LINK_TINY)
     monkeypatch.setattr(plan, "HQ_QUICK", plan.HQ_TINY)
+    monkeypatch.setattr(plan, "SAFETY_QUICK", plan.SAFETY_TINY)
 
 
 def bench(name: str) -> dict[str, Any]:
