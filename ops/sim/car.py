@@ -40,7 +40,7 @@ class Car:
 
     `heating_c_per_s` makes the battery heat up beyond its cooling, per second of the simulated
     clock. `protects_itself` is what a sound BMS does: end the charge at its own limit. A car
-    with False goes on, and only the station can stop it.
+    with False goes on and reports its temperature alone: only the station can stop it.
     """
 
     vin: str

@@ -175,7 +175,7 @@ def status(charge_point_no: str, connector_no: int, charge: Charge) -> BmsStatus
         temp_max_point_no_raw=3,
         battery_temp_min_raw=_temperature(car.temp_low_c),
         temp_min_point_no_raw=6,
-        status_1_raw=0x40 if car.too_hot else 0,
+        status_1_raw=0x40 if car.too_hot and car.protects_itself else 0,
         status_2_raw=_CHARGING_PERMITTED,
     )
 
