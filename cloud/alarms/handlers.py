@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms import life, service, trips
@@ -15,7 +17,10 @@ from shared.contracts.events import (
     DrillFinished,
     SafetyTripped,
     SirenSilenced,
+    StationStateReported,
 )
+
+logger = logging.getLogger(__name__)
 
 
 async def on_alarm_raised(session: AsyncSession, context: Ingested, event: AlarmRaised) -> None:
@@ -94,6 +99,19 @@ async def on_drill_finished(session: AsyncSession, context: Ingested, event: Dri
     )
 
 
+async def on_state_reported(
+    session: AsyncSession, context: Ingested, event: StationStateReported
+) -> None:
+    """Close what the station has forgotten."""
+    closed = await service.close_forgotten(
+        session, station_id=context.station_id, event=event, now=context.received_at
+    )
+    if closed:
+        logger.warning(
+            "alarms that the station has forgotten station=%s alarms=%d", context.station_no, closed
+        )
+
+
 HANDLERS: Handlers = {
     AlarmRaised: on_alarm_raised,
     AlarmCleared: on_alarm_cleared,
@@ -103,4 +121,5 @@ HANDLERS: Handlers = {
     SirenSilenced: on_siren_silenced,
     SafetyTripped: on_safety_tripped,
     DrillFinished: on_drill_finished,
+    StationStateReported: on_state_reported,
 }

@@ -16,11 +16,13 @@ from cloud.alarms.models import Alarm, Clearing, Source, Step
 from cloud.alarms.rules import OF_HQ, RANK
 from shared.clock import to_ms
 from shared.contracts.alarm_codes import CATALOGUE
-from shared.contracts.events import AlarmCleared, AlarmRaised
+from shared.contracts.events import AlarmCleared, AlarmRaised, StationStateReported
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
 STATION_OFFLINE = "station_offline"
+FORGOTTEN = "not open at the station any more"
+_TIMED = 7
 
 
 async def raise_alarm(
@@ -114,6 +116,32 @@ async def clear_alarm(
             .on_conflict_do_nothing()
         )
     return False
+
+
+async def close_forgotten(
+    session: AsyncSession, *, station_id: UUID, event: StationStateReported, now: datetime
+) -> int:
+    """Close what a station, when it told of itself, no longer had open; returns how many.
+
+    After a lost disk nobody else would: a station tells only the end of what it knows. An alarm
+    is left alone unless the station named it before that moment.
+    """
+    await _lock(session, station_id)
+    told_ms = to_ms(event.occurred_at)
+    found = await session.scalars(
+        select(Alarm)
+        .where(
+            Alarm.station_id == station_id,
+            col(Alarm.cleared_at).is_(None),
+            col(Alarm.code).not_in(OF_HQ),
+            col(Alarm.alarm_id).not_in(event.open_alarm_ids),
+        )
+        .with_for_update()
+    )
+    forgotten = [alarm for alarm in found if _named_ms(alarm.alarm_id, told_ms) < told_ms]
+    for alarm in forgotten:
+        await _close(session, alarm, at=event.occurred_at, reason=FORGOTTEN, now=now)
+    return len(forgotten)
 
 
 async def raise_station_offline(
@@ -229,11 +257,16 @@ async def clear_own(
     return True
 
 
+def _named_ms(alarm_id: UUID, otherwise_ms: int) -> int:
+    """Return when a station made an id: it is a UUIDv7, and newer than its alarm if that grew."""
+    return alarm_id.int >> 80 if alarm_id.version == _TIMED else otherwise_ms
+
+
 async def _repeat(session: AsyncSession, alarm: Alarm, event: AlarmRaised, now: datetime) -> None:
     """Count a cause that is open already; what has become worse has to be seen anew."""
     worse = RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
     alarm.repeats += 1
-    if event.occurred_at > alarm.raised_at:
+    if event.occurred_at >= alarm.raised_at:
         # The station's newest id: with it the station is told who has seen it.
         alarm.alarm_id = event.alarm_id
     if not event.drill or alarm.drill:

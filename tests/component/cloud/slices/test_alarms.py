@@ -17,6 +17,7 @@ from cloud.alarms.history import moments_of
 from cloud.alarms.models import Alarm, Drill, Step, Trip
 from cloud.alarms.queries import Filter, View
 from cloud.core.pagination import CursorError
+from shared.clock import to_ms
 from shared.contracts.commands import AcknowledgeAlarm, ShelveAlarm
 from shared.contracts.events import (
     AlarmAcknowledged,
@@ -28,8 +29,10 @@ from shared.contracts.events import (
     OutputTested,
     SafetyTripped,
     SirenSilenced,
+    StationStateReported,
 )
 from shared.contracts.words import Severity
+from shared.ids import uuid7
 from tests.component.cloud.slices.world import CHARGE_POINT_NO, END, START, World
 
 HOT = "battery_over_temperature"
@@ -232,6 +235,54 @@ async def test_stations_are_told_under_the_id_they_use_now(world: World) -> None
     assert await sent(world, "AcknowledgeAlarm") == [
         AcknowledgeAlarm(alarm_id=UUID(int=2), by="li")
     ]
+
+
+def reported(minute: int, *open_ids: UUID) -> StationStateReported:
+    return StationStateReported(
+        occurred_at=START + timedelta(minutes=minute),
+        connectors=(),
+        charge_points=(),
+        open_transaction_ids=(),
+        open_alarm_ids=open_ids,
+        access_version=99,
+        registry_version=99,
+    )
+
+
+def timed(minute: int) -> UUID:
+    return uuid7(to_ms(START + timedelta(minutes=minute)))
+
+
+async def test_what_a_station_has_forgotten_is_closed_and_nothing_else(world: World) -> None:
+    gone, stands, later = timed(0), timed(0), timed(9)
+    await alarms.raise_station_offline(
+        world.session,
+        operator_id=world.station.operator_id,
+        station_id=world.station.id,
+        now=START,
+    )
+    await world.deliver(
+        raised(0, alarm_id=gone, object="connector:1:1"),
+        raised(0, alarm_id=stands, object="connector:1:2"),
+        raised(0, alarm_id=later, object="connector:1:3", minute=9),
+        reported(5, stands),
+    )
+    over = {row.object: row.cleared_reason for row in await all_alarms(world) if row.cleared_at}
+    assert over == {"connector:1:1": alarms.FORGOTTEN}
+
+
+async def test_a_report_that_is_late_closes_nothing_that_has_become_worse_since(
+    world: World,
+) -> None:
+    first, second = timed(0), timed(7)
+    heat = {"code": "heat", "object": "zone:A"}
+    await world.deliver(
+        raised(0, alarm_id=first, severity=Severity.MAJOR, **heat),
+        raised(0, alarm_id=second, minute=7, **heat),
+        reported(5, first),
+    )
+    alarm = await only_alarm(world)
+    assert (alarm.alarm_id, alarm.cleared_at) == (second, None)
 
 
 async def test_stations_are_not_told_of_what_only_hq_knows(world: World) -> None:
