@@ -170,14 +170,17 @@ async def test_a_screen_that_belongs_here_is_missed_and_a_visitor_is_not(site: S
 async def test_after_an_unclean_stop_nothing_starts_before_every_channel_has_proven_itself(
     site: Site,
 ) -> None:
+    # Whatever the matrix says of it.
+    rows = (p.Interlock(cause="self_test", reset=p.Reset.NO_LATCH),)
+    plant = document(SIREN, interlocks=rows)
     site.profiles = PROFILES
-    settled = await site.command(c.PublishProtection(version=1, protection=document(SIREN)))
+    settled = await site.command(c.PublishProtection(version=1, protection=plant))
     assert [each.outcome for each in settled] == ["done"]
     await site.crash()
     site.log_in()
     field = Field(site)
     field.dead.add("siren")
-    field.install(document(SIREN))
+    field.install(plant)
     field.pass_s(2.0, lambda: (field.point("d1", 0.0), field.point("d2", 0.0)))
     assert not await swipe(site, CP)
     assert ("self_test", "station") in alarms(site)

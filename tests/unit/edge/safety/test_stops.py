@@ -254,6 +254,20 @@ async def test_two_causes_block_until_both_are_gone(site: Site) -> None:
     assert site.station.alarms.open_alarms() == []
 
 
+async def test_what_a_rule_found_of_one_vehicle_is_forgotten_with_it(site: Site) -> None:
+    for _ in range(2):
+        site.sample(plugged_in=True)
+        for temperature_c in (25, 45):
+            bms(site, temperature_c)
+            site.clock.advance(15)
+        site.sample(plugged_in=False)
+        await site.settle()
+    trips = {trip.trip_id: trip.cause for trip in site.told(e.SafetyTripped)}
+    assert list(trips.values()) == ["battery_heating_fast", "battery_heating_fast"]
+    assert site.station.latches.all() == []
+    assert site.station.alarms.open_alarms() == []
+
+
 async def test_a_latch_is_not_lifted_while_its_cause_is_there_and_trips_again(site: Site) -> None:
     number = await site.run()
     ask = SiteActions(site.station).reset

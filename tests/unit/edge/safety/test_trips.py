@@ -70,6 +70,9 @@ async def test_smoke_stops_its_zone_sounds_and_isolates_before_the_journal_hears
     # The next trip does not suffer from what could not be written of this one.
     field.point("d3", 1.0)
     assert stopped(site) == {(CP, 1), (CP, 2), (CP2, 1), (CP2, 2)}
+    site.points.wishes.clear()
+    field.pass_s(11.0)  # nor do the ladders, which have more to tell by now
+    assert stopped(site) == {(CP, 1), (CP, 2), (CP2, 1), (CP2, 2)}
 
 
 async def test_a_trip_is_one_fact_whose_figures_come_in(site: Site, field: Field) -> None:
