@@ -42,6 +42,10 @@ class KioskScreen(Screen[Any]):
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (("Esc", "back"), ("L", "language"))
     """Keys that are named at the bottom: (key, action)."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.canvas = Canvas()
+
     @property
     def kiosk(self) -> KioskApp:
         """The app that this screen belongs to."""
@@ -54,7 +58,7 @@ class KioskScreen(Screen[Any]):
 
     def compose(self) -> ComposeResult:
         """Yield the canvas."""
-        yield Canvas()
+        yield self.canvas
 
     def on_resize(self) -> None:
         """Paint for the new size."""
@@ -70,7 +74,7 @@ class KioskScreen(Screen[Any]):
         view = self.kiosk.station
         if not self.is_mounted or not size.width or not size.height or view is None:
             return
-        self.query_one(Canvas).show(self.paint(view, (size.width, size.height)))
+        self.canvas.show(self.paint(view, (size.width, size.height)))
 
     def paint(self, view: StationView, size: tuple[int, int]) -> Frame:
         """Return what the screen shows, in exactly this size (width, height)."""

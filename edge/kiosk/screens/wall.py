@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from edge.kiosk.canvas import Canvas
 from edge.kiosk.ink import Frame
 from edge.kiosk.paint.wall import notices, wall
 from edge.kiosk.screens.base import COMMON, KioskScreen
@@ -54,7 +53,7 @@ class WallScreen(KioskScreen):
         size = self.size
         if self.kiosk.station is None and self.is_mounted and size.width and size.height:
             frame = notices(self.kiosk.waiting(), self.look, size.width, size.height)
-            self.query_one(Canvas).show(frame)
+            self.canvas.show(frame)
             return
         super().redraw()
 

@@ -12,8 +12,9 @@ from textual.pilot import Pilot
 
 from edge.kiosk.app import KioskApp
 from edge.kiosk.canvas import Canvas
-from edge.kiosk.ink import Frame
+from edge.kiosk.ink import EMPTY, Frame
 from edge.kiosk.look import Language, Look
+from edge.kiosk.screens.base import KioskScreen
 from edge.view import StationView
 from shared.clock import Clock, SystemClock
 from tests.fakes.agent_socket import FakeAgent, serving
@@ -30,7 +31,8 @@ class Kiosk(NamedTuple):
 
     @property
     def frame(self) -> Frame:
-        return self.app.screen.query_one(Canvas).frame
+        top = self.app.screen
+        return top.canvas.frame if isinstance(top, KioskScreen) else EMPTY
 
     @property
     def text(self) -> str:

@@ -157,7 +157,9 @@ async def test_a_block_is_lifted_with_place_reason_and_pin(tmp_path: Path) -> No
 
 async def test_a_drill_wants_a_pin_and_is_marked_as_a_drill(tmp_path: Path) -> None:
     async with kiosk(tmp_path, calm()) as screen:
-        await screen.pilot.press("t", "enter")
+        await screen.pilot.press("t")
+        await screen.stands_on("DrillScreen")
+        await screen.pilot.press("enter")
         await screen.stands_on("PinScreen")
         await screen.pilot.press(*PIN, "enter")
         await screen.stands_on("DrillScreen")

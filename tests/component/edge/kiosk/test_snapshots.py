@@ -32,6 +32,7 @@ from tests.fakes.stations import (
 FOLDER = Path(__file__).parent / "snapshots"
 SIZES = ((160, 45), (106, 30), (80, 24))
 _ACKED = burning(smoke(), hot(), door())
+# Keys; `@` waits for a screen.
 SCREENS: dict[str, tuple[StationView, tuple[str, ...], str]] = {
     "wall": (calm(), (), "WallScreen"),
     "wall_acknowledged": (burning(hot(acknowledged_by="x"), door()), (), "WallScreen"),
@@ -51,8 +52,8 @@ SCREENS: dict[str, tuple[StationView, tuple[str, ...], str]] = {
     "system": (calm(), ("y",), "SystemScreen"),
     "responder": (_ACKED, ("r",), "ResponderScreen"),
     "instruction": (instructed(), (), "InstructionScreen"),
-    "stop": (calm(), ("right", "right", "enter", "p"), "ChoiceScreen"),
-    "pin": (calm(), ("t", "enter", "1", "2", "3"), "PinScreen"),
+    "stop": (calm(), ("right", "right", "enter", "@DetailScreen", "p"), "ChoiceScreen"),
+    "pin": (calm(), ("t", "@DrillScreen", "enter", "@PinScreen", "1", "2", "3"), "PinScreen"),
     "drill": (calm(), ("t",), "DrillScreen"),
     "help": (calm(), ("f1",), "HelpScreen"),
 }
@@ -67,6 +68,8 @@ async def test_it_looks_as_it_did(
     view, keys, top = SCREENS[name]
     async with kiosk(tmp_path, view, size=size, language=language) as screen:
         await _opened(screen, view, keys, top)
+        if name == "pin":
+            await screen.shows("●●●")
         if name == "trend":
             await screen.shows("19.0 °C")
         frame = screen.frame
@@ -80,7 +83,10 @@ async def test_it_looks_as_it_did(
 async def _opened(screen: Kiosk, view: StationView, keys: tuple[str, ...], top: str) -> None:
     """Open a screen; an alarm that flashes is caught in its lighter red."""
     for key in keys:
-        await screen.pilot.press(key)
+        if key.startswith("@"):
+            await screen.stands_on(key[1:])
+        else:
+            await screen.pilot.press(key)
     await screen.stands_on(top)
     await screen.until(lambda: bool(screen.frame.lines))
     if top == "AlarmScreen":
