@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _GROUP_MAX = 500
 """Calls that one transaction takes at most, so that none waits long."""
+_TRY_MAX = 20
+"""Calls that a try on a failed disk takes: the more that wait, the longer the loop would too."""
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 2.0
 _TRIES_AT_CLOSE = 3
@@ -142,15 +144,17 @@ class Writer:
 
     def _write(self, works: list[Work]) -> None:
         pause_s = _RETRY_FIRST_S
-        tries_at_close = 0
-        while True:
+        tries_at_close = told = 0
+        size = len(works)
+        while works:
+            tried = works[:size]
             error, recovered, outcome = None, None, None
             try:
                 reopened = self._store is None
                 recovered = self._ensure_open()
                 assert self._store is not None
-                outcome = self._store.apply(works, self._clock.now_ms())
-                kinds = {change.kind for work in works for change in work.changes}
+                outcome = self._store.apply(tried, self._clock.now_ms())
+                kinds = {change.kind for work in tried for change in work.changes}
                 self._failpoints.hit("journal.after_commit_before_done", kinds)
                 self._parked = self._store.parked
                 if reopened:
@@ -161,14 +165,19 @@ class Writer:
                 self._let_go(failure)
                 if _is_full(failure) and self._reserve.release():
                     continue
-            self._report(Report(list(works), outcome, error, recovered, self._epoch, self._parked))
+            news = tried if error is None else works[told:]
+            self._report(Report(news, outcome, error, recovered, self._epoch, self._parked))
             if error is None:
-                return
+                del works[:size]
+                pause_s, told, size = _RETRY_FIRST_S, max(0, told - len(tried)), _GROUP_MAX
+                continue
+            told = len(works)
             if self._closing and (tries_at_close := tries_at_close + 1) >= _TRIES_AT_CLOSE:
                 logger.error("journal closed with works=%d unwritten", len(works))
                 return
             works += self._take(pause_s)
             pause_s = min(pause_s * 2, _RETRY_MAX_S)
+            size = _TRY_MAX
 
     def _ensure_open(self) -> str | None:
         """Open the file again after a failure; return what became of a broken one."""

@@ -28,6 +28,9 @@ from shared.contracts.telemetry import Sample
 
 logger = logging.getLogger(__name__)
 
+_TRY_MAX = 500
+"""Samples that a try on a failed disk packs: all that wait, each second, would slow the loop."""
+
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySettings:
@@ -160,6 +163,10 @@ class Telemetry:
         await self.settled()
         self.flush()
         await self.settled()
+        if self._pending and self.failed is None:
+            # What was handed over was a try: the disk had failed before.
+            self.flush()
+            await self.settled()
 
     async def settled(self) -> None:
         """Return when what was handed over has been written, or has failed."""
@@ -200,8 +207,10 @@ class Telemetry:
             seal_over = settings.records_min
         if not self._pending and count < seal_over:
             return None
-        samples = list(self._pending)
-        self._pending.clear()
+        taken = len(self._pending)
+        if self.failed is not None:
+            taken = min(taken, _TRY_MAX)
+        samples = [self._pending.popleft() for _ in range(taken)]
         return _Job(samples, seal_over, self._clock.now_ms())
 
     def _run(self, job: _Job) -> None:

@@ -10,7 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +20,9 @@ import pytest
 
 from edge.failpoints import EXIT_CODE, FAILPOINTS, Failpoints
 from edge.journal import Batch, Journal, Put
+from edge.journal import store as journal_store
 from edge.journal.journal import PENDING_MAX
+from edge.journal.store import Store, Work
 from edge.telemetry import Telemetry
 from shared.clock import SystemClock
 from shared.contracts.envelope import PACKED_MAX, VERSION, Uplink, encode, unpack_events
@@ -231,6 +234,32 @@ async def test_facts_have_space_of_their_own_on_a_full_disk(small_disk: Path) ->
         for number in range(1, 101):
             assert await journal.commit([fact(number, reason)])
         assert await drain(journal) == list(range(101))
+
+
+async def test_a_try_on_a_failed_disk_stays_small_however_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    apply, broken = Store.apply, threading.Event()
+    broken.set()
+
+    def apply_or_fail(store: Store, works: Sequence[Work], now_ms: int) -> journal_store.Outcome:
+        sizes.append(len(works))
+        if broken.is_set():
+            raise sqlite3.OperationalError("disk I/O error")
+        return apply(store, works, now_ms)
+
+    monkeypatch.setattr(Store, "apply", apply_or_fail)
+    async with opened(tmp_path / "station.db") as journal:
+        assert not await journal.commit([fact(0)])
+        for number in range(1, 1000):
+            journal.append([fact(number)])
+        assert not await journal.commit([fact(1000)])
+        assert max(sizes[1:]) <= 20
+        broken.clear()
+        assert await journal.commit([fact(1001)])
+        assert await drain(journal) == list(range(1002))
+        assert journal.pending_bytes == 0
 
 
 async def test_calls_are_refused_when_too_much_waits(

@@ -223,6 +223,33 @@ async def test_failing_disk_does_not_fill_the_memory(tmp_path: Path) -> None:
         assert sorted(one.at_ms for one in await take_all(telemetry)) == kept
 
 
+def _fail(_store: TelemetryStore) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_try_on_a_failed_disk_stays_small_however_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    add_chunk = TelemetryStore.add_chunk
+
+    def counted(store: TelemetryStore, samples: Sequence[Sample]) -> int:
+        sizes.append(len(samples))
+        return add_chunk(store, samples)
+
+    monkeypatch.setattr(TelemetryStore, "add_chunk", counted)
+    async with opened(tmp_path / "t.db", window_s=0.0) as telemetry:
+        with monkeypatch.context() as broken:
+            broken.setattr(TelemetryStore, "begin", _fail)
+            for n in range(3000):
+                telemetry.add(sample(n))
+            await telemetry.flushed()
+            assert telemetry.failed is not None
+        await telemetry.flushed()
+        assert sizes == [500, 2500]
+        assert sorted(one.at_ms for one in await take_all(telemetry)) == list(range(3000))
+
+
 async def test_a_burst_is_written_before_the_memory_is_full(tmp_path: Path) -> None:
     """More samples than the memory holds come between two flushes: nothing gives way."""
     async with opened(tmp_path / "t.db", pending_max=100, window_s=0.0) as telemetry:
