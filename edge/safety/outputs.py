@@ -83,6 +83,18 @@ class Outputs:
         self.hold_contactors = False
         """Close no contactor: nobody knows which of them was opened, and for what."""
 
+    def retire(self, outputs: Iterable[Output]) -> None:
+        """Switch off what sounds and is not among these: nobody will write its coil again.
+
+        Contactors are left as they are: closing one is for people.
+        """
+        kept = {(each.name, each.device, each.point) for each in outputs}
+        for state in self._states.values():
+            spec = state.spec
+            goes = (spec.name, spec.device, spec.point) not in kept
+            if goes and state.on and spec.kind is not OutputKind.CONTACTOR:
+                self._write(spec.name, False, lambda _ok, _at: None)
+
     def configure(self, outputs: Iterable[Output], now: Moment) -> None:
         """Take the outputs of a document; those that stay as they were keep their state."""
         before, self._states = self._states, {}

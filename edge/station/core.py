@@ -255,6 +255,7 @@ class Station:
 
     def on_protection(self, protection: Protection) -> None:
         """Protect by this document from now on; the lines first, so that they know its outputs."""
+        self.safety.outputs.retire(protection.outputs)
         self.configure_lines(protection)
         self.safety.activate(protection, self.now())
 

@@ -79,7 +79,7 @@ class Guard:
         effects.changes.append(change)
         if latch.cause == ISOLATED:
             station.safety.hands.close(latch.place, now)
-        elif station.safety.hands.released(latch.cause, latch.subject, latch.place, now):
+        if station.safety.hands.released(latch.cause, latch.subject, latch.place, now):
             clear = station.alarms.clear_alarm
             effects.add(clear(latch.cause, latch.subject, now.wall_ms, reason, by))
         if by or reason:
@@ -154,8 +154,11 @@ class Guard:
     def on_isolated(self, connector: Connector, now: Moment) -> None:
         """The contactor above a connector is open, until somebody on site has looked."""
         latch = Latch(*connector, ISOLATED, now.wall_ms)
-        if latch.cause not in {each.cause for each in self._station.latches.at(connector)}:
-            self._station.perform(self.block(latch, now))
+        if latch.cause in {each.cause for each in self._station.latches.at(connector)}:
+            return
+        effects = self.block(latch, now)
+        effects.add(self._station.alarms.raise_alarm(ISOLATED, latch.subject, now.wall_ms))
+        self._station.perform(effects)
 
     def on_confirmed(self, connector: Connector, at: Moment) -> None:
         """A stop was proven; after a restart the alarm may be older than the engine."""

@@ -187,6 +187,7 @@ async def test_what_was_cut_off_stays_so_until_a_person_resets_it(site: Site) ->
         site.sample(connector_no=connector_no)
     field.pass_s(1.0)
     assert {latch.cause for latch in site.station.latches.all()} == {"isolated"}
+    assert site.station.alarms.is_open("isolated", PLACE)
     assert field.coils["k1"]
     await site.settle()
     await site.restart()
@@ -196,6 +197,7 @@ async def test_what_was_cut_off_stays_so_until_a_person_resets_it(site: Site) ->
     for latch in site.station.latches.all():
         site.station.perform(site.station.guard.release(latch, site.at(), "looked", "li"))
     assert not again.coils["k1"]
+    assert not site.station.alarms.is_open("isolated", PLACE)
 
 
 async def test_a_contactor_is_not_closed_while_nobody_knows_why_it_may_be_open(

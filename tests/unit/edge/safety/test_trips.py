@@ -225,6 +225,16 @@ async def test_another_document_keeps_what_stands_and_stops_what_it_adds(
     assert site.station.latches.blocks((CP2, 1)) is not None
 
 
+async def test_a_siren_that_leaves_the_document_is_switched_off_and_no_contactor_closed(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    assert field.coils["siren"]
+    field.install(document(ELSEWHERE))
+    assert not field.coils["siren"]
+    assert field.coils["k1"]
+
+
 async def test_what_charges_one_vehicle_together_is_stopped_together(tmp_path: Path) -> None:
     configs = tuple(c.ChargePointConfig(charge_point_no=no, connector_count=2) for no in (CP, CP2))
     site = await Site.make(tmp_path, configs=configs)
