@@ -11,7 +11,7 @@ from edge.kiosk.ink import Frame, Hit, Ink, Line, Span, apart, beside, fill, sta
 from edge.kiosk.views.wall import BlockView, CardView
 
 _BIG_ROWS = 3  # a block as high as this shows its charge in large digits
-_HUGE_ROWS, _HUGE_WIDTH = 5, 38
+_HUGE_ROWS = 6  # five for the digits, one between blocks
 _PAIR_WIDTH = 20  # a block narrower than this is not split further
 
 
@@ -59,7 +59,8 @@ def block(view: BlockView, width: int, height: int, drawn: bool) -> Frame:
         return Frame((_one_line(view, width),))
     head: Line = (Span(f" {view.letter} {view.sign} {view.word}", ink),)
     lines: list[Line] = [head, *((Span(f"   {fact}", ink),) for fact in view.facts)]
-    digits = _digits(view, width, height, drawn)
+    text_width = max(width_of(line) for line in lines)
+    digits = _digits(view, width - text_width - 2, height, drawn)
     rows = []
     for y in range(height):
         left = lines[y] if y < len(lines) else ()
@@ -71,11 +72,12 @@ def block(view: BlockView, width: int, height: int, drawn: bool) -> Frame:
     return Frame(tuple(rows))
 
 
-def _digits(view: BlockView, width: int, height: int, drawn: bool) -> tuple[str, ...]:
+def _digits(view: BlockView, room: int, height: int, drawn: bool) -> tuple[str, ...]:
+    """Return the charge as large as beside the text there is room for."""
     if not view.soc or not drawn or height < _BIG_ROWS:
         return (f"{view.soc}%",) if view.soc else ()
-    huge = height >= _HUGE_ROWS and width >= _HUGE_WIDTH
-    return big.number(view.soc, 2 if huge else 1)
+    huge = big.number(view.soc, 2)
+    return huge if height >= _HUGE_ROWS and len(huge[0]) <= room else big.number(view.soc)
 
 
 def _one_line(view: BlockView, width: int) -> Line:

@@ -32,7 +32,7 @@ from edge.kiosk.views.wall import CardView, FigureView, HeaderView, PowerView, S
 _BIG_WIDTH, _BIG_HEIGHT = 100, 30
 _CARD_WIDTH, _CARD_HEIGHT = 80, 22
 _COLUMNS_MAX = 4
-_CARD_ROWS_MAX = 14
+_CARD_ROWS_MAX = 23
 _GAP = 1
 
 

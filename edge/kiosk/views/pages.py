@@ -96,8 +96,6 @@ def _connector(connector: ConnectorView, look: Look, index: int) -> Iterator[Row
         ("detail.time", _times(connector, look)),
         ("detail.battery", _plain(connector.battery_temp_max_c, look.signs.degree)),
         ("detail.cable", _plain(connector.cable_temp_c, look.signs.degree)),
-        ("detail.vin", connector.vin or "-"),
-        ("detail.transaction", connector.transaction_no or "-"),
         ("detail.age", "-" if connector.age_s is None else span(connector.age_s, look)),
     )
     for left, right in zip(pairs[::2], pairs[1::2], strict=True):
@@ -109,6 +107,8 @@ def _connector(connector: ConnectorView, look: Look, index: int) -> Iterator[Row
                 Cell(right[1]),
             )
         )
+    yield fact("  " + look.text("detail.vin"), connector.vin or "-")
+    yield fact("  " + look.text("detail.transaction"), connector.transaction_no or "-")
 
 
 def _blocks(connector: ConnectorView, look: Look) -> Iterator[Row]:

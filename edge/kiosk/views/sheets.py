@@ -8,6 +8,7 @@ from edge.kiosk.look import Look
 from edge.kiosk.views.page import GAP, Cell, PageView, Row, Tone, fact, heading, paragraph
 from edge.kiosk.views.pages import last_drill, outputs, warning
 from edge.kiosk.views.values import by_urgency, clock, energy
+from edge.kiosk.views.wall import charge_of
 from edge.view import ConnectorView, InstructionView, StationView
 from shared.contracts.words import ConnectorStatus, Severity
 
@@ -89,8 +90,9 @@ def _car(connector: ConnectorView, look: Look) -> Row:
     if connector.isolated:
         supply, tone = look.text("wall.isolated"), Tone.GOOD
     car = f"VIN {connector.vin}" if connector.vin else look.text("responder.no_vin")
-    if connector.soc_percent is not None:
-        car += f"  {connector.soc_percent}%"
+    charge = charge_of(connector)
+    if charge is not None:
+        car += f"  {charge}%"
     if connector.energy_dwh:
         car += f"  {energy(connector.energy_dwh)}"
     alarming = status is ConnectorStatus.ALARM

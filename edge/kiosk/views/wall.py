@@ -209,16 +209,29 @@ def block(connector: ConnectorView, look: Look, stale: bool) -> BlockView:
     state = connector.status
     limit_s = _CHARGING_STALE_S if state is ConnectorStatus.CHARGING else _IDLE_STALE_S
     old = connector.age_s is not None and connector.age_s > limit_s
+    soc = charge_of(connector)
     gone = stale or (old and state is not ConnectorStatus.OFFLINE)
     return BlockView(
         letter=connector.label.rpartition("-")[2] or str(connector.connector_no),
         sign=look.signs.states[state],
         word=look.text(f"status.{state.value}"),
         ink=look.palette.stale if gone else look.palette.states[state],
-        soc="" if connector.soc_percent is None else str(connector.soc_percent),
+        soc="" if soc is None else str(soc),
         facts=_facts(connector, look, old),
-        fraction=None if connector.soc_percent is None else connector.soc_percent / 100,
+        fraction=None if soc is None else soc / 100,
     )
+
+
+def charge_of(connector: ConnectorView) -> int | None:
+    """Return a car's charge; devices report 0 % where there is no car or none that says."""
+    if connector.status is ConnectorStatus.CHARGING:
+        return connector.soc_percent
+    there = connector.status in {
+        ConnectorStatus.PLUGGED,
+        ConnectorStatus.FINISHED,
+        ConnectorStatus.ALARM,
+    }
+    return (connector.soc_percent or None) if there else None
 
 
 def _facts(connector: ConnectorView, look: Look, old: bool) -> tuple[str, ...]:

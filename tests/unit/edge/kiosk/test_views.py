@@ -80,6 +80,13 @@ def test_old_values_turn_grey_and_say_so() -> None:
     assert block(idle, EN, False).ink == FULL.states[ConnectorStatus.IDLE]
 
 
+def test_no_car_has_no_charge() -> None:
+    for status in (ConnectorStatus.IDLE, ConnectorStatus.PLUGGED, ConnectorStatus.ALARM):
+        assert block(connector(1, 1, status, 0), EN, False).soc == ""
+    assert block(connector(1, 1, ConnectorStatus.CHARGING, 0), EN, False).soc == "0"
+    assert block(connector(1, 1, ConnectorStatus.PLUGGED, 43), EN, False).soc == "43"
+
+
 def test_everything_is_grey_when_the_agent_is_silent() -> None:
     view = wall(calm(), EN, stale=True)
     assert {entry.ink for card in view.cards for entry in card.blocks} == {FULL.stale}
