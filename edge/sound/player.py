@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -101,11 +102,10 @@ class CommandPlayer:
             self._changed.clear()
             if self._wanted is None:
                 await self._play_file(messages.SILENCE)
-                rest_s = self._probe_s
+                await self._rest(self._probe_s)
             else:
                 await self._play_round(*self._wanted)
-                rest_s = self._pause_s
-            await self._rest(rest_s if self.alive() else self._again_s)
+                await self._rest(self._pause_s if self.alive() else self._again_s)
 
     async def _play_round(self, message: str, language: Language) -> None:
         for path in messages.files(message, language):
@@ -118,6 +118,10 @@ class CommandPlayer:
             await asyncio.wait_for(self._changed.wait(), seconds)
 
     async def _play_file(self, path: Path) -> None:
+        if shutil.which(self._command[0]) is None:
+            # Most stations have no loudspeaker: finding that out must not cost a new process.
+            self._tell(f"{self._command[0]}: not installed")
+            return
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,

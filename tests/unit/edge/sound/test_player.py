@@ -118,7 +118,17 @@ async def test_a_missing_program_is_not_alive(stage: Stage) -> None:
     async with running(player):
         await stage.until(lambda: "not tried" not in player.reason)
         assert not player.alive()
-        assert player.reason == "no-such-player-anywhere: No such file or directory"
+        assert player.reason == "no-such-player-anywhere: not installed"
+
+
+async def test_a_program_that_cannot_be_run_is_not_alive(stage: Stage, tmp_path: Path) -> None:
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_bytes(b"\x7fELF no")
+    nonsense.chmod(0o755)
+    player = CommandPlayer((str(nonsense),))
+    async with running(player):
+        await stage.until(lambda: "not tried" not in player.reason)
+        assert player.reason == f"{nonsense}: Exec format error"
 
 
 async def test_a_sound_card_that_fails_is_said_and_tried_again(
@@ -126,7 +136,7 @@ async def test_a_sound_card_that_fails_is_said_and_tried_again(
 ) -> None:
     card = tmp_path / "card"
     then = f"sys.exit(0 if os.path.exists({str(card)!r}) else 'audio open error: No such device')"
-    player = CommandPlayer(stage.command(then), again_s=0.02)
+    player = CommandPlayer(stage.command(then), again_s=0.02, probe_s=0.02)
     async with running(player):
         await stage.until(lambda: "No such device" in player.reason)
         assert not player.alive()
