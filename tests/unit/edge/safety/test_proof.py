@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
 from edge.sound.player import RecordingPlayer
 from edge.view import ChannelView
@@ -207,3 +208,20 @@ async def test_a_clean_stop_needs_no_self_test(site: Site) -> None:
     site.log_in()
     Field(site).install(document(SIREN))
     assert await swipe(site, CP)
+
+
+async def test_what_stood_of_a_charge_point_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    ours, theirs = (
+        c.ChargePointConfig(charge_point_no=number, connector_count=2) for number in (CP2, CP)
+    )
+    site = await Site.make(tmp_path, configs=(ours,))
+    await site.command(c.PublishRegistry(version=1, charge_points=(theirs,)))
+    begin(site, document(SIREN))
+    at, permitted = site.at(), 0b01 << 4
+    site.bus.publish(r.BatteryLimits(at, CP, 1, "", None, 50, None, None, None, None))
+    site.bus.publish(r.BmsSampled(at, CP, 1, "", 1, 47, 1, 40, 1, 0, permitted))
+    assert ("battery_near_limit", f"connector:{CP}:1") in alarms(site)
+    await site.command(c.PublishRegistry(version=2, charge_points=()))
+    assert ("battery_near_limit", f"connector:{CP}:1") not in alarms(site)
+    assert not site.station.safety.hands.causes
+    await site.close()
