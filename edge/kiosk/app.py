@@ -131,7 +131,7 @@ class KioskApp(App[None]):
 
     def _apply(self) -> None:
         view, self._pending = self._pending, None
-        if view is None:
+        if view is None or self._is_closing():
             return
         self._applied_s = self._clock.monotonic_s()
         self.station, self.stale = view, False
@@ -155,6 +155,10 @@ class KioskApp(App[None]):
             self._seen_instructions = waiting
             self.open("instruction")
 
+    def _is_closing(self) -> bool:
+        """Return whether the program ends: its screens go first, its timers and workers later."""
+        return not self.screen_stack
+
     def _to_wall(self) -> None:
         self.flows.cancel()
         while len(self.screen_stack) > 1:
@@ -163,6 +167,8 @@ class KioskApp(App[None]):
     # What time does
 
     def _step(self) -> None:
+        if self._is_closing():
+            return
         now_s = self._clock.monotonic_s()
         if self.station is None:
             if now_s - self._applied_s >= APPLY_S:
@@ -211,6 +217,8 @@ class KioskApp(App[None]):
 
     def repaint(self) -> None:
         """Paint the screen on top."""
+        if self._is_closing():
+            return
         top = self.screen
         if isinstance(top, KioskScreen):
             top.redraw()

@@ -288,3 +288,13 @@ async def test_a_terminal_without_utf8_gets_english_in_ascii(tmp_path: Path) -> 
             await screen.pilot.press("escape")
             await screen.stands_on(WALL)
         assert screen.text.isascii(), screen.text
+
+
+async def test_what_arrives_while_it_closes_does_no_harm(tmp_path: Path) -> None:
+    async with kiosk(tmp_path, calm()) as screen:
+        app = screen.app
+    assert app.screen_stack == []
+    app._on_view(burning(smoke()))
+    app._apply()
+    app._step()
+    app.say("late")
