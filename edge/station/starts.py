@@ -213,7 +213,7 @@ class Starts:
             isinstance(wish, AnswerStart) and wish.accepted
         ):
             return None
-        blocked = self._latches.blocks((wish.charge_point_no, wish.connector_no)) is not None
+        blocked = self._is_blocked((wish.charge_point_no, wish.connector_no))
         transaction = self._book.by_number(wish.transaction_no)
         command_id = transaction.command_id if transaction is not None else None
         if not blocked and not (command_id is not None and is_late(command_id)):
@@ -229,13 +229,17 @@ class Starts:
 
     def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
         """Return why nobody may start here now, None if somebody may."""
-        if self._latches.blocks(connector) is not None or self._refuses(connector):
+        if self._is_blocked(connector):
             return RefusalReason.OUT_OF_SERVICE
         if self._tariffs.current(now.wall_ms) is None:
             return RefusalReason.OUT_OF_SERVICE
         if self._busy(self._book.on_connector(connector), now):
             return RefusalReason.OUT_OF_SERVICE
         return None
+
+    def _is_blocked(self, connector: tuple[str, int]) -> bool:
+        """Whether a latch stands there, or its protection does not."""
+        return self._latches.blocks(connector) is not None or bool(self._refuses(connector))
 
     def _busy(self, running: OpenTransaction | None, now: Moment) -> bool:
         """Whether a transaction is alive; one that nobody hears of must not block others."""

@@ -96,6 +96,19 @@ async def test_a_start_that_waits_too_long_for_the_disk_never_runs(
     assert site.station.book.open_transactions() == []
 
 
+async def test_nothing_starts_whose_protection_went_while_its_start_was_stored(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, works = hold_disk(monkeypatch, after=0)
+    site.ask()
+    await waits.wait()
+    monkeypatch.setattr(site.station.safety.watch, "refuses", lambda _: "detector_fault")
+    works.set()
+    await site.tick()
+    assert [answer.accepted for answer in site.points.of(w.AnswerStart)] == [False]
+    assert {failed.reason for failed in site.told(e.TransactionStartFailed)} == {"blocked"}
+
+
 @pytest.mark.parametrize("remote", [True, False])
 async def test_nothing_starts_that_was_blocked_while_its_start_was_stored(
     site: Site, monkeypatch: pytest.MonkeyPatch, remote: bool
