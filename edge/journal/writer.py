@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -29,6 +30,8 @@ _TRY_MAX = 20
 """Calls that a try on a failed disk takes: the more that wait, the longer the loop would too."""
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 2.0
+_ANSWER_S = 0.25
+"""How long whoever comes while the disk fails waits for the try that tells."""
 _TRIES_AT_CLOSE = 3
 _RESERVE_PERIOD_S = 60.0
 
@@ -144,7 +147,7 @@ class Writer:
 
     def _write(self, works: list[Work]) -> None:
         pause_s = _RETRY_FIRST_S
-        tries_at_close = told = 0
+        tries_at_close = told = failures = 0
         size = len(works)
         while works:
             tried = works[:size]
@@ -161,7 +164,11 @@ class Writer:
                     outcome = self._store.snapshot()
             except (sqlite3.Error, OSError, BrokenStoreError) as failure:
                 outcome, error = None, f"{type(failure).__name__}: {failure}"
-                logger.error("journal write failed works=%d: %s", len(works), error)
+                failures += 1
+                if failures & (failures - 1) == 0:
+                    # Once for 1, 2, 4, 8 … failures: a full disk fails several times a second.
+                    text = "journal write failed works=%d failures=%d: %s"
+                    logger.error(text, len(works), failures, error)
                 self._let_go(failure)
                 if _is_full(failure) and self._reserve.release():
                     continue
@@ -175,9 +182,17 @@ class Writer:
             if self._closing and (tries_at_close := tries_at_close + 1) >= _TRIES_AT_CLOSE:
                 logger.error("journal closed with works=%d unwritten", len(works))
                 return
-            works += self._take(pause_s)
+            works += self._rest(pause_s)
             pause_s = min(pause_s * 2, _RETRY_MAX_S)
             size = _TRY_MAX
+
+    def _rest(self, pause_s: float) -> list[Work]:
+        """Let a failed disk be, and take what comes meanwhile; shorter once somebody waits."""
+        works = self._take(pause_s)
+        until_s = time.monotonic() + min(pause_s, _ANSWER_S)
+        while works and not self._closing and (left_s := until_s - time.monotonic()) > 0:
+            works += self._take(left_s)
+        return works
 
     def _ensure_open(self) -> str | None:
         """Open the file again after a failure; return what became of a broken one."""

@@ -201,7 +201,10 @@ class Site:
         self._set(kind, alarm=False)
         started_s = time.monotonic()
         while True:
-            answer = await self.reset()
+            try:
+                answer = await self.reset()
+            except OSError as error:  # a caller may be dropped; whether the agent lives shows soon
+                answer = {"error": str(error)}
             if answer.get("ok"):
                 break
             if time.monotonic() - started_s > _LIMIT_S:
