@@ -141,7 +141,8 @@ class KioskApp(App[None]):
 
     def _follow_alarms(self, view: StationView) -> None:
         called = {alarm.alarm_id for alarm in calling(view)}
-        if called - self._called:
+        shown = any(isinstance(screen, AlarmScreen) for screen in self.screen_stack)
+        if called - self._called or (called and not shown):
             self._to_wall()
             self.push_screen(AlarmScreen())
         self._called = called

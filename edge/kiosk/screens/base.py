@@ -64,6 +64,11 @@ class KioskScreen(Screen[Any]):
         """Paint for the new size."""
         self.redraw()
 
+    def close_with(self, result: object) -> None:
+        """End with a result, if it is still on top: Textual would take away whatever is."""
+        if self.is_current:
+            self.dismiss(result)
+
     def on_screen_resume(self) -> None:
         """Paint what happened meanwhile."""
         self.redraw()
@@ -106,7 +111,8 @@ class KioskScreen(Screen[Any]):
 
     def action_back(self) -> None:
         """Return to the screen before."""
-        self.kiosk.back()
+        if self.is_current:
+            self.kiosk.back()
 
     def action_acknowledge(self) -> None:
         """Acknowledge the alarm that calls."""

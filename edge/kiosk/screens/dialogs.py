@@ -59,7 +59,7 @@ class ChoiceScreen(KioskScreen, inherit_bindings=False):
             index = int(event.character) - 1
             if 0 <= index < len(self._choices):
                 event.stop()
-                self.dismiss(index)
+                self.close_with(index)
 
     def action_move(self, steps: int) -> None:
         """Move the cursor."""
@@ -68,15 +68,15 @@ class ChoiceScreen(KioskScreen, inherit_bindings=False):
 
     def action_choose(self, index: int) -> None:
         """Answer by touch."""
-        self.dismiss(index)
+        self.close_with(index)
 
     def action_confirm(self) -> None:
         """Answer with what is chosen."""
-        self.dismiss(self._chosen)
+        self.close_with(self._chosen)
 
     def action_back(self) -> None:
         """Give no answer."""
-        self.dismiss(None)
+        self.close_with(None)
 
 
 class PinScreen(KioskScreen, inherit_bindings=False):
@@ -150,8 +150,8 @@ class PinScreen(KioskScreen, inherit_bindings=False):
         if self._error:
             self.redraw()
         else:
-            self.dismiss(True)
+            self.close_with(True)
 
     def action_back(self) -> None:
         """Give up."""
-        self.dismiss(False)
+        self.close_with(False)

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from edge.kiosk.look import Language
+from edge.kiosk.screens.dialogs import PinScreen
 from tests.component.edge.kiosk.kiosk_support import kiosk
 from tests.fakes.agent_socket import PIN
 from tests.fakes.stations import HOT_ID, SMOKE_ID, burning, calm, door, hot, smoke
@@ -145,3 +146,25 @@ async def test_from_the_list_each_alarm_is_acknowledged_and_put_aside(tmp_path: 
             "shelve", 240, "等待备件",
         )  # fmt: skip
         assert request["alarm_id"] != HOT_ID
+
+
+async def test_a_dialog_that_ends_late_takes_nothing_away(tmp_path: Path) -> None:
+    async with kiosk(tmp_path, calm()) as screen:
+        await screen.pilot.press("t")
+        await screen.stands_on("DrillScreen")
+        await screen.pilot.press("enter")
+        await screen.stands_on("PinScreen")
+        dialog = screen.app.screen
+        assert isinstance(dialog, PinScreen)
+        screen.agent.show(burning(smoke()))
+        await screen.stands_on(ALARM)
+        dialog.close_with(True)
+        dialog.action_back()
+        assert screen.on_top == ALARM
+
+
+async def test_an_alarm_that_is_not_on_the_screen_comes_back(tmp_path: Path) -> None:
+    async with kiosk(tmp_path, burning(smoke())) as screen:
+        await screen.stands_on(ALARM)
+        screen.app.pop_screen()
+        await screen.stands_on(ALARM)
