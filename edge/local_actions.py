@@ -14,7 +14,8 @@ from msgspec import to_builtins
 
 from edge.local_api import Answer, Handler, LocalApiError
 from edge.safety.ladder import ORDINARY
-from edge.safety.latches import STATION, Latch, Place
+from edge.safety.hands import ISOLATED
+from edge.safety.latches import STATION, Latch, Place, place_covers
 from edge.station.alarms import AlarmError
 from edge.station.core import Station
 from edge.station.effects import Effects
@@ -187,6 +188,12 @@ class SiteActions:
         latches = station.latches.at(place)
         if not latches:
             raise LocalApiError("nothing is blocked there")
+        wider = any(
+            latch.place != place and place_covers(latch.place, place)
+            for latch in station.latches.all()
+        )
+        if wider and any(latch.cause == ISOLATED for latch in latches):
+            raise LocalApiError("something wider blocks it too: reset that first")
         if station.safety.is_dangerous(place, station.now()):
             raise LocalApiError(
                 "what tripped is still reported: remove the cause, unplug the vehicle, "

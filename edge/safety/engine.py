@@ -273,13 +273,13 @@ class SafetyEngine:
         )
 
     def _is_there(self, cause: Cause, now: Moment) -> bool:
-        if cause.code in BATTERY_CODES and cause.trip is not None:
+        if cause.code in BATTERY_CODES:
             # What a vehicle said long ago, or what one that left said, holds nobody up.
             return any(
                 self._battery.is_dangerous(cause.code, connector, now)
-                for connector in cause.trip.connectors
+                for connector in (cause.trip.connectors if cause.trip else cause.latched)
             )
-        return cause.active and cause.code not in BATTERY_CODES
+        return cause.active
 
     def refuses(self, connector: Connector) -> str:
         """Return why nothing new may start at a connector, "" when it may."""

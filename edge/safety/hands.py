@@ -90,7 +90,8 @@ class Hands:
             if is_new_there and cause.active and cause.unsure_s is None:
                 self._act(cause, now)
             else:
-                self.outputs.want_only(cause.key, _outputs(cause.action), now)
+                keep = self.outputs.want if cause.latched else self.outputs.want_only
+                keep(cause.key, _outputs(cause.action), now)
 
     def restore(
         self, code: str, object_: str, places: set[Place], at: Moment, *, silenced: bool
@@ -180,7 +181,7 @@ class Hands:
         if cause is None:
             return True
         cause.latched.discard(place)
-        if cause.latched or cause.active:
+        if cause.latched:
             return False
         self._over(cause, now)
         return True
@@ -212,8 +213,7 @@ class Hands:
         action = cause.action
         partners = [p for each in action.connectors for p in self._partners(each)]
         connectors = tuple(dict.fromkeys((*action.connectors, *partners)))
-        policy = action.open_contactors
-        # Without contactors of its own here, a partner may still have one elsewhere.
+        policy = self.matrix.rows[cause.code].contactor
         sent = {c: self.ladder.start(c, cause.code, at, policy) for c in connectors}
         stopped_s = self._monotonic_s()
         trip = Trip(
@@ -235,8 +235,12 @@ class Hands:
         if policy is OpenContactor.AT_ONCE:
             trip.contactors = action.contactors
             self.outputs.want(cause.key, action.contactors, at, anew=True)
-            for connector in connectors:
+            for connector in action.connectors:
                 self.ladder.isolated(connector, at)
+            for connector in partners:
+                if connector not in action.connectors:
+                    # Its contactor stands elsewhere.
+                    self.isolate(connector, at)
         elif policy is not OpenContactor.NEVER:
             for connector, was_sent in sent.items():
                 if not was_sent:
@@ -285,6 +289,7 @@ class Hands:
         """Close again what was opened for a connector alone."""
         self._isolated.discard(connector)
         self.outputs.drop(isolation(connector), now)
+        self.ladder.closed(connector)
 
     # Proof and figures
 

@@ -158,6 +158,11 @@ class StopLadder:
         if climb is not None and climb.isolated_s is None:
             climb.isolated_s = now.mono_s
 
+    def closed(self, connector: Connector) -> None:
+        """Note that the contactor was closed again: what still flows opens it again."""
+        if climb := self._climbs.get(connector):
+            climb.isolated_s = None
+
     def _next_stop_after(self, stops_sent: int) -> float:
         """Return when the next stop is due, seconds after the first."""
         again = self._rungs.stop_again_s

@@ -110,7 +110,8 @@ class Latches:
             return None
         for candidate in (place, (place[0], 0), STATION):
             if latches := self.at(candidate):
-                return latches[0]
+                # Those that could not be read hide nothing that is known.
+                return min(latches, key=lambda latch: latch.cause == UNREADABLE)
         return None
 
     def blocks_only(self, place: Place, cause: str) -> bool:
