@@ -13,8 +13,8 @@ from uuid import UUID
 from msgspec import to_builtins
 
 from edge.local_api import Answer, Handler, LocalApiError
-from edge.safety.ladder import ORDINARY
 from edge.safety.hands import ISOLATED
+from edge.safety.ladder import ORDINARY
 from edge.safety.latches import STATION, Latch, Place, place_covers
 from edge.station.alarms import AlarmError
 from edge.station.core import Station
