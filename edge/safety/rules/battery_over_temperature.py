@@ -10,11 +10,15 @@ DEFAULT_MAX_C = 55
 MAX_C_BY_BATTERY_TYPE = {1: 55, 2: 55, 3: 60, 4: 55, 5: 55, 6: 55, 7: 55, 8: 60}
 """°C by GB/T 27930 battery type: lithium iron phosphate and titanate bear a little more."""
 
+CEILING_C = 80
+"""No vehicle is believed that claims to bear more: storage that is built for heat protects itself
+at 75 °C, and one wrong byte of 0x17 says 200."""
+
 
 def limit_c(vehicle_max_c: int | None, battery_type: int | None) -> int:
-    """Return the limit in °C: the vehicle's own (0x17), else its type's (0x15), else 55."""
+    """Return the limit in °C: the vehicle's own (0x17, to 80), else its type's (0x15), else 55."""
     if vehicle_max_c is not None:
-        return vehicle_max_c
+        return min(vehicle_max_c, CEILING_C)
     return MAX_C_BY_BATTERY_TYPE.get(battery_type or 0, DEFAULT_MAX_C)
 
 

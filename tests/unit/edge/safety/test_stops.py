@@ -104,6 +104,7 @@ async def test_a_trip_is_told_once_however_long_it_is_hot(site: Site) -> None:
     [
         (6, 50, 50, 51),  # the vehicle's own word
         (6, 65, 65, 66),
+        (6, 200, 80, 81),  # nobody is believed that much
         (3, None, 60, 61),  # lithium iron phosphate
         (6, None, 55, 56),
         (99, None, 55, 56),
