@@ -215,9 +215,14 @@ class FrameLog:
         secure_folder(path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(path, flags, _FILE_MODE)
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")  # a line that a power cut tore stays alone
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                os.write(descriptor, b"\n")  # a line that a power cut tore stays alone
+        except OSError:
+            # A disk that stays full tears lines and then takes not one byte: each try opens anew.
+            os.close(descriptor)
+            raise
         self._files[name] = descriptor
         self._sizes[name] = size
         if len(self._files) > _FILES_MAX:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,6 +170,25 @@ def test_a_disk_that_fails_is_counted_and_raises_nothing(tmp_path: Path) -> None
     log.append([(NUMBER, "<", b"\x01")], AT)
     log.flush()
     assert (log.stats.lost, log.stats.write_errors, log.stats.written) == (1, 1, 0)
+
+
+def test_a_full_disk_with_torn_lines_uses_up_no_files(
+    log: FrameLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "frames" / NUMBER / "2026-11-22.hex"
+    path.parent.mkdir(parents=True)
+    path.write_text("torn")
+
+    def full(_descriptor: int, _data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(50):
+        log.append([(NUMBER, "<", b"\x01")], AT)
+        log.flush()
+    assert log.stats.write_errors == 50
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_many_charge_points_need_few_open_files(log: FrameLog, tmp_path: Path) -> None:
