@@ -19,6 +19,7 @@ from edge.safety.latches import STATION, Latch, Place, place_covers
 from edge.station.alarms import AlarmError
 from edge.station.core import Station
 from edge.station.effects import Effects
+from edge.station.open_transaction import Stage
 from edge.station.pins import ROLES, PinError
 from shared.clock import from_ms
 from shared.contracts.events import TransactionStoppedOnSite
@@ -26,6 +27,7 @@ from shared.contracts.events import TransactionStoppedOnSite
 logger = logging.getLogger(__name__)
 
 _BY_MAX = 40
+_REASON_MAX = 200
 _ON_SITE = "on site"
 _MINUTE_MS = 60_000
 
@@ -127,7 +129,7 @@ class SiteActions:
         station, now = self._station, self._station.now()
         minutes = float(request.get("minutes") or 0)
         until_ms = now.wall_ms + int(minutes * _MINUTE_MS) if minutes else None
-        reason = str(request.get("reason", "")).strip()
+        reason = _reason(request)
         try:
             effects = station.alarms.shelve(_id(request, "alarm_id"), until_ms, reason, by, now)
         except AlarmError as error:
@@ -144,8 +146,9 @@ class SiteActions:
             raise LocalApiError("connector: there is no such connector here")
         effects = Effects()
         running = station.book.on_connector(connector)
-        if running is None:
-            # What flows without a transaction is stopped as well; what does not flow is no harm.
+        if running is None or running.stage is Stage.ENDED:
+            # What flows without a transaction, or after it, is stopped as well; what does not
+            # flow is no harm.
             station.safety.stop(connector, ORDINARY, now)
         else:
             effects.add(station.book.stop(running))
@@ -158,7 +161,7 @@ class SiteActions:
 
     async def reset(self, request: Request) -> Answer:
         """Lift the latches of a place, unless their cause is still there."""
-        reason = str(request.get("reason", "")).strip()
+        reason = _reason(request)
         if not reason:
             raise LocalApiError("reason: say why it is safe")
         number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
@@ -222,10 +225,19 @@ def _id(request: Request, name: str) -> UUID:
 
 
 def _by(request: Request) -> str:
-    by = str(request.get("by") or "").strip() or _ON_SITE
-    if len(by) > _BY_MAX or not by.isprintable():
-        raise LocalApiError(f"by: up to {_BY_MAX} printable letters")
-    return by
+    return _text(request, "by", _BY_MAX) or _ON_SITE
+
+
+def _reason(request: Request) -> str:
+    return _text(request, "reason", _REASON_MAX)
+
+
+def _text(request: Request, name: str, letters_max: int) -> str:
+    # JSON can carry half a letter, which no file, fact or screen takes: it must change nothing.
+    text = str(request.get(name) or "").strip()
+    if len(text) > letters_max or not text.isprintable():
+        raise LocalApiError(f"{name}: up to {letters_max} printable letters")
+    return text
 
 
 def _connector(request: Request) -> tuple[str, int]:

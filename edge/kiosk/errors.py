@@ -22,6 +22,7 @@ _KNOWN = (
     (re.compile(r"drill: one is under way"), "error.drill_running"),
     (re.compile(r"drill: not while an alarm"), "error.drill_alarm"),
     (re.compile(r"drill: no siren"), "error.drill_nothing"),
+    (re.compile(r"something wider blocks"), "error.wider"),
     (re.compile(r"reason:"), "error.reason"),
     (re.compile(r"until:"), "error.until"),
     (re.compile(r"has not been heard of"), "error.no_values"),

@@ -22,7 +22,8 @@ SOURCES = (
 )
 RAISED = {"LocalApiError", "PinError", "AlarmError", "DrillError", "ValueError"}
 NOT_FROM_A_SCREEN = (
-    "by: up to",
+    # Reasons are chosen from a list there, and nobody types a name.
+    "printable letters",
     "hours: above",
     "number, connector: which",
     ": not an id",
