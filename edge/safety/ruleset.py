@@ -158,8 +158,9 @@ class RuleSet:
             unchanged = new._rules.get(track.rule.rule_id) == track.rule
             if unchanged and new._ground(track) == self._ground(track):
                 new._keep(track)
+        left = self._devices.keys() - new._devices.keys()
         for track in self._tracks.values():
-            if track.hold.active:
+            if track.hold.active and track.source.device not in left:
                 new._take_over(track, self._raised[track.identity].finding)
         lost = [finding for finding in self.raised() if _identity(finding) not in new._raised]
         new._news += self._news
@@ -170,8 +171,6 @@ class RuleSet:
 
     def _take_over(self, old: Track, finding: Finding) -> None:
         """Have the tracks that now judge the place of an active one go on from there."""
-        if old.source.device and old.source.device not in self._devices:
-            return
         for heir, _ in self._route(old.source):
             if heir.identity == old.identity:
                 heir.hold.active = True

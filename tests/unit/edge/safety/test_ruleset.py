@@ -362,6 +362,14 @@ def test_a_finding_outlives_a_change_of_its_rule_and_the_new_limit_ends_it() -> 
     assert point(rules, "n1", 61.0, 2.0) == [("sensor:n1/t", False)]
 
 
+def test_a_finding_of_a_sensor_that_no_document_names_outlives_a_swap_too() -> None:
+    rules = RuleSet(protection(over()))
+    assert point(rules, "late", 61.0) == [("sensor:late/t", True)]
+    rules = rules.replaced_by(protection(over()))
+    assert told(rules.tick(moment(1))) == []
+    assert point(rules, "late", 20.0, 2.0) == [("sensor:late/t", False)]
+
+
 def test_another_rule_of_the_same_code_takes_a_finding_over() -> None:
     rules = RuleSet(protection(over("one", severity=Severity.MAJOR)))
     point(rules, "n1", 61.0)
