@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -34,4 +35,7 @@ async def browser() -> AsyncIterator[Browser]:
         # Its own sandbox does not work for root in a container; it only sees our own pages.
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
-        await browser.close()
+        # Chromium on a busy machine may forget to answer; the end of its driver ends it too.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(20):
+                await browser.close()
