@@ -88,9 +88,9 @@ class SiteActions:
         )
         return {"steps": to_builtins(steps)}
 
-    def pins(self, _request: Request) -> Answer:
+    async def pins(self, _request: Request) -> Answer:
         """Whose PINs there are, after reading the station's own list again."""
-        self._station.pins.refresh()
+        await self._station.pins.refresh()
         people = self._station.pins.people()
         ours = self._station.pins.set_on_site()
         return {

@@ -7,11 +7,14 @@ both name one person, HQ's holds. A PIN itself is never stored, logged or sent o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import argon2
@@ -33,6 +36,8 @@ ROLES = (STAFF, CHIEF)
 DIGITS_MIN, DIGITS_MAX = 4, 12
 WRONG_MAX = 5
 LOCKED_S = 60.0
+READ_WAIT_S = 0.5
+"""An attempt waits this long for the station's own list; after that the last one holds."""
 _PUBLISHED = "published"
 _NAME_MAX = 40
 _DIGITS_MADE = 6
@@ -40,6 +45,7 @@ _MODE = 0o600
 _MEMORY_MAX_KIB = 256 * 1024
 _TIME_COST_MAX = 10
 _hasher = argon2.PasswordHasher()
+_Read = tuple[Pin, ...] | OSError | ValueError
 
 
 class PinError(Exception):
@@ -135,6 +141,9 @@ class PinBook:
         self._published = decode_one(stored, _PUBLISHED, PublishPins)
         self._file: Path | None = None
         self._own: tuple[Pin, ...] = ()
+        self._reading: asyncio.Future[None] | None = None
+        # Not the threads that all share: those may all hang on a disk.
+        self._hashing = ThreadPoolExecutor(1, "pins")
         self._one_at_a_time = asyncio.Lock()
         self._wrong = 0
         self._locked_until_s = 0.0
@@ -147,17 +156,45 @@ class PinBook:
     def use_file(self, path: Path) -> None:
         """Read the station's own list from here, now and before each attempt. Blocks."""
         self._file = path
-        self.refresh()
+        self._take(_read(path))
 
-    def refresh(self) -> None:
-        """Read the station's own list again; one that cannot be read opens nothing. Blocks."""
+    async def refresh(self) -> None:
+        """Read the station's own list again.
+
+        A disk that fails, or takes longer than `READ_WAIT_S`, takes no PIN away: the last list
+        holds until another was read. One that is no list opens nothing.
+        """
         if self._file is None:
             return
-        try:
-            self._own = load_file(self._file)
-        except (OSError, ValueError) as error:
+        if self._reading is None or self._reading.done():
+            self._reading = self._read_aside(self._file)
+        await asyncio.wait({self._reading}, timeout=READ_WAIT_S)
+
+    def _read_aside(self, path: Path) -> asyncio.Future[None]:
+        """Read in a thread of its own: one that hangs holds up no other, and no end of us."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def finish(read: _Read) -> None:
+            self._take(read)
+            done.set_result(None)
+
+        def run() -> None:
+            read = _read(path)
+            # A loop that has ended meanwhile wants nothing any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, read)
+
+        threading.Thread(target=run, name="own PINs", daemon=True).start()
+        return done
+
+    def _take(self, read: _Read) -> None:
+        if isinstance(read, tuple):
+            self._own = read
+            return
+        logger.error("own PINs not read file=%s: %s", self._file, read)
+        if not isinstance(read, OSError):
             self._own = ()
-            logger.error("own PINs not read file=%s: %s", self._file, error)
 
     def people(self) -> list[Pin]:
         """Return whose PINs open something; HQ's hold where both name one person."""
@@ -192,20 +229,15 @@ class PinBook:
             left_s = self._locked_until_s - self._monotonic_s()
             if left_s > 0:
                 raise PinError(f"pin: locked after {WRONG_MAX} wrong ones, {left_s:.0f} s left")
-            owner = await asyncio.to_thread(self._owner, pin)
+            await self.refresh()
+            people, loop = self.people(), asyncio.get_running_loop()
+            owner = await loop.run_in_executor(self._hashing, _owner, people, pin)
             if owner is None:
                 raise self._refuse(pin)
             self._wrong = 0
         if ROLES.index(owner.role) < ROLES.index(role):
             raise PinError(f"pin: {owner.name} is {owner.role}, this needs {role}")
         return owner.name
-
-    def _owner(self, pin: str) -> Pin | None:
-        """Find whose PIN it is; in a thread, because every comparison is made to take long."""
-        self.refresh()
-        if not is_pin(pin):
-            return None
-        return next((person for person in self.people() if _matches(person.hash, pin)), None)
 
     def _refuse(self, pin: str) -> PinError:
         if not self.people():
@@ -219,6 +251,20 @@ class PinBook:
         self._locked_until_s = self._monotonic_s() + LOCKED_S
         logger.warning("PINs locked seconds=%d wrong=%d", LOCKED_S, WRONG_MAX)
         return PinError(f"pin: wrong; locked for {LOCKED_S:.0f} s")
+
+
+def _read(path: Path) -> _Read:
+    try:
+        return load_file(path)
+    except (OSError, ValueError) as error:
+        return error
+
+
+def _owner(people: list[Pin], pin: str) -> Pin | None:
+    """Find whose PIN it is; in a thread, because every comparison is made to take long."""
+    if not is_pin(pin):
+        return None
+    return next((person for person in people if _matches(person.hash, pin)), None)
 
 
 def _matches(hashed: str, pin: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
 import stat
+import threading
 from pathlib import Path
 
 import msgspec
@@ -115,6 +118,66 @@ async def test_a_broken_file_opens_nothing_and_stops_nothing(
     with pytest.raises(ValueError, match=r"PIN|pins"):
         load_file(path)
     book.use_file(path)
+    assert await book.check("8261") == "Zhao"
+
+
+async def test_a_list_that_broke_opens_nothing_any_more(time: Time, tmp_path: Path) -> None:
+    book, path = PinBook({}, time), tmp_path / "pins.json"
+    save_file(path, (STAFF,))
+    book.use_file(path)
+    path.write_bytes(b"{}")
+    with pytest.raises(PinError, match="vw edge pin set"):
+        await book.check("274913")
+
+
+async def test_a_disk_that_cannot_be_read_takes_no_pin_away(
+    time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    book, path = PinBook({}, time), tmp_path / "pins.json"
+    save_file(path, (STAFF,))
+    book.use_file(path)
+
+    def fails(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", fails)
+        assert await book.check("274913") == "Wang"
+        assert "Input/output error" in caplog.text
+    save_file(path, ())
+    with pytest.raises(PinError):
+        await book.check("274913")
+
+
+async def test_a_disk_that_hangs_takes_no_pin_away_and_costs_one_thread(
+    time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, path = PinBook({}, time), tmp_path / "pins.json"
+    save_file(path, (STAFF,))
+    book.use_file(path)
+    answers, reads = threading.Event(), []
+    read_bytes = Path.read_bytes
+
+    def hangs(self: Path) -> bytes:
+        reads.append(self)
+        answers.wait(30)
+        return read_bytes(self)
+
+    monkeypatch.setattr(pins, "READ_WAIT_S", 0.05)
+    monkeypatch.setattr(Path, "read_bytes", hangs)
+    # All threads that others use hang on the disk as well.
+    shared = [asyncio.create_task(asyncio.to_thread(answers.wait, 30)) for _ in range(40)]
+    try:
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                assert await book.check("274913") == "Wang"
+        assert len(reads) == 1
+        save_file(path, (CHIEF,))
+    finally:
+        answers.set()
+        await asyncio.gather(*shared)
+    monkeypatch.setattr(pins, "READ_WAIT_S", 5.0)
+    await book.refresh()
     assert await book.check("8261") == "Zhao"
 
 
