@@ -32,6 +32,7 @@ from edge.safety.ladder import ZERO_CURRENT_DA, Rungs
 from edge.safety.proof import Proof
 from edge.safety.ruleset import RuleSet
 from edge.safety.speaker import Speaker
+from edge.safety.surviving import surviving
 from edge.safety.watch import Watch
 from shared.contracts.protection import Protection, Quality, Quantity
 
@@ -226,18 +227,20 @@ class SafetyEngine:
             "limit": verdict.limit,
         }
         object_ = connector_name(verdict.connector)
-        self.hands.notice(verdict.code, object_, verdict.at, params, active=verdict.active)
+        with surviving(verdict.code):
+            self.hands.notice(verdict.code, object_, verdict.at, params, active=verdict.active)
 
     def _hear(self, finding: Finding) -> None:
-        self.hands.notice(
-            finding.code,
-            finding.object,
-            finding.at,
-            {"value": finding.value, "limit": finding.limit},
-            active=finding.active,
-            severity=finding.severity,
-            zone=finding.zone,
-        )
+        with surviving(finding.code):
+            self.hands.notice(
+                finding.code,
+                finding.object,
+                finding.at,
+                {"value": finding.value, "limit": finding.limit},
+                active=finding.active,
+                severity=finding.severity,
+                zone=finding.zone,
+            )
 
     # What people and commands want
 
@@ -289,19 +292,20 @@ class SafetyEngine:
 
     def tick(self, now: Moment) -> None:
         """Let time pass: rules, ladder, outputs, proofs, drill; ten times a second."""
-        for finding in self._rules.tick(now):
-            self._hear(finding)
-        if self.hands.ladder.busy:
-            self.hands.climb(now)
-        self.outputs.tick(now)
-        self.proof.tick(now)
+        _each(now, self._tick_rules, self._climb, self.outputs.tick, self.proof.tick)
         if now.mono_s - self._second_s >= _SECOND_S:
             self._second_s = now.mono_s
-            self.hands.forget_trips(now)
-            self._make_sure(now)
-            self.watch.look(now)
-        self.watch.tick(now)
+            _each(now, self.hands.forget_trips, self._make_sure, self.watch.look)
+        _each(now, self.watch.tick)
         self.hands.tell_all()
+
+    def _tick_rules(self, now: Moment) -> None:
+        for finding in self._rules.tick(now):
+            self._hear(finding)
+
+    def _climb(self, now: Moment) -> None:
+        if self.hands.ladder.busy:
+            self.hands.climb(now)
 
     def _make_sure(self, now: Moment) -> None:
         """End what was restored after a restart and is not there any more."""
@@ -313,3 +317,10 @@ class SafetyEngine:
             )
             if now.mono_s - good_s >= _SURE_S:
                 self.hands.notice(cause.code, cause.object, now, {}, active=False)
+
+
+def _each(now: Moment, *steps: Callable[[Moment], None]) -> None:
+    """Take steps that do not depend on each other: none falls out because of another."""
+    for step in steps:
+        with surviving(step.__qualname__):
+            step(now)

@@ -16,6 +16,7 @@ from edge.safety.causes import Cause, CauseKey, Connector, Hearer, Place, Trip
 from edge.safety.interlock import Action, Matrix
 from edge.safety.ladder import ORDINARY, Confirmed, Rungs, StopLadder
 from edge.safety.outputs import OutputFault, Outputs, Write
+from edge.safety.surviving import surviving
 from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import OpenContactor, Output, OutputKind, Protection, Reset
 from shared.contracts.words import Severity
@@ -55,11 +56,12 @@ class Hands:
         connectors: Callable[[], Iterable[Connector]],
         partners: Callable[[Connector], Iterable[Connector]],
     ) -> None:
+        self._send_unsafely = send
         self._monotonic_s = monotonic_s
         self._hearer = hearer
         self._connectors = connectors
         self._partners = partners
-        self.ladder = StopLadder(send, rungs)
+        self.ladder = StopLadder(self._send, rungs)
         self.matrix = Matrix(Protection())
         self.write: Write = _no_line
         self.outputs = Outputs(
@@ -210,13 +212,42 @@ class Hands:
             self.on_danger(at)
 
     def _trip(self, cause: Cause, at: Moment) -> None:
+        """Stop, sound, isolate; whatever fails on the way, the rest is done, latched and told."""
         action = cause.action
-        partners = [p for each in action.connectors for p in self._partners(each)]
-        connectors = tuple(dict.fromkeys((*action.connectors, *partners)))
+        if action.reset is not Reset.NO_LATCH:
+            cause.latched.update(action.places)
+        self.tell(self._hearer.on_trip, cause)
+        partners = self._partners_of(action.connectors)
         policy = self.matrix.rows[cause.code].contactor
-        sent = {c: self.ladder.start(c, cause.code, at, policy) for c in connectors}
+        trip = self._stop_all(cause, (*action.connectors, *partners), at, policy)
+        with surviving("sirens"):
+            self.outputs.want(cause.key, action.sirens, at, anew=True)
+        if policy is OpenContactor.AT_ONCE:
+            trip.contactors = action.contactors
+            with surviving("contactors"):
+                self.outputs.want(cause.key, action.contactors, at, anew=True)
+            for connector in action.connectors:
+                self.ladder.isolated(connector, at)
+            # Their contactors stand elsewhere.
+            self._isolate_all(partners, at)
+        elif policy is not OpenContactor.NEVER:
+            # Nobody can tell them to stop, or see what flows.
+            self._isolate_all((c for c in trip.connectors if c not in trip.awaiting), at)
+
+    def _partners_of(self, connectors: tuple[Connector, ...]) -> tuple[Connector, ...]:
+        """Return what charges the vehicles of these connectors too, and is not among them."""
+        found: dict[Connector, None] = {}
+        for connector in connectors:
+            with surviving("partners"):
+                found.update(dict.fromkeys(self._partners(connector)))
+        return tuple(partner for partner in found if partner not in connectors)
+
+    def _stop_all(
+        self, cause: Cause, connectors: tuple[Connector, ...], at: Moment, policy: OpenContactor
+    ) -> Trip:
+        told = {c for c in connectors if self.ladder.start(c, cause.code, at, policy)}
         stopped_s = self._monotonic_s()
-        trip = Trip(
+        cause.trip = Trip(
             trip_id=uuid7(at.wall_ms),
             cause=cause.code,
             object=cause.object,
@@ -225,28 +256,20 @@ class Hands:
             connectors=connectors,
             stopped_s=stopped_s,
             stop_sent_us=int((stopped_s - at.mono_s) * 1_000_000),
-            awaiting={connector for connector, was_sent in sent.items() if was_sent},
+            awaiting=told,
         )
-        cause.trip = trip
-        self._trips.append(trip)
-        if action.reset is not Reset.NO_LATCH:
-            cause.latched.update(action.places)
-        self.outputs.want(cause.key, action.sirens, at, anew=True)
-        if policy is OpenContactor.AT_ONCE:
-            trip.contactors = action.contactors
-            self.outputs.want(cause.key, action.contactors, at, anew=True)
-            for connector in action.connectors:
-                self.ladder.isolated(connector, at)
-            for connector in partners:
-                if connector not in action.connectors:
-                    # Its contactor stands elsewhere.
-                    self.isolate(connector, at)
-        elif policy is not OpenContactor.NEVER:
-            for connector, was_sent in sent.items():
-                if not was_sent:
-                    # Nobody can tell it to stop, or see what flows.
-                    self.isolate(connector, at)
-        self.tell(self._hearer.on_trip, cause)
+        self._trips.append(cause.trip)
+        return cause.trip
+
+    def _isolate_all(self, connectors: Iterable[Connector], now: Moment) -> None:
+        for connector in connectors:
+            with surviving("isolate"):
+                self.isolate(connector, now)
+
+    def _send(self, wish: AnyWish) -> bool:
+        with surviving("send"):
+            return self._send_unsafely(wish)
+        return False
 
     def stop(self, connector: Connector, cause: str, now: Moment) -> None:
         """Stop a connector and follow it to zero current; `cause` names a row, or is ordinary."""
@@ -363,7 +386,8 @@ class Hands:
             if returned:
                 self.tell_all()
 
-        self.write(name, on, answered)
+        with surviving("write"):
+            self.write(name, on, answered)
         returned = True
 
     # Telling

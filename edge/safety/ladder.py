@@ -111,8 +111,6 @@ class StopLadder:
         ordinary one never opens a contactor.
         """
         sent = self._stop(connector)
-        if not sent:
-            self._lost.add(connector[0])
         climb = self._climbs.get(connector)
         if climb is not None and (climb.cause != ORDINARY or cause == ORDINARY):
             if contactor is not OpenContactor.NEVER and cause != ORDINARY:
@@ -260,7 +258,13 @@ class StopLadder:
         return climb.flowed_s - climb.isolated_s > self._rungs.contactor_works_s
 
     def _stop(self, connector: Connector) -> bool:
-        return self._send(StopRemotely(charge_point_no=connector[0], connector_no=connector[1]))
+        number, connector_no = connector
+        sent = self._send(StopRemotely(charge_point_no=number, connector_no=connector_no))
+        if sent:
+            self._lost.discard(number)
+        else:
+            self._lost.add(number)
+        return sent
 
 
 _STRICTNESS = (OpenContactor.NEVER, OpenContactor.UNCONFIRMED, OpenContactor.AT_ONCE)
