@@ -267,8 +267,9 @@ class Agent:
     async def _every_second(self) -> None:
         while True:
             await asyncio.sleep(_SECOND_S)
-            if self.local_api.watchers:
-                self.station.safety.watch.on_screen(self.station.now())
+            with _survived("watch over screens"):
+                if self.local_api.watchers:
+                    self.station.safety.watch.on_screen(self.station.now())
             with _survived("tick"):
                 self.station.tick()
             with _survived("telemetry"):

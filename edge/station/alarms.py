@@ -18,7 +18,7 @@ from edge.station.effects import Effects
 from edge.station.stored import decode_all
 from shared.clock import from_ms
 from shared.contracts import events as e
-from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
@@ -87,7 +87,7 @@ class OpenAlarm(Struct, frozen=True, omit_defaults=True):
 
 def severity_of(alarm: OpenAlarm) -> Severity:
     """Return how bad an alarm is: what its rule says, else what the catalogue says."""
-    return alarm.severity or CATALOGUE[alarm.code].severity
+    return alarm.severity or entry_of(alarm.code).severity
 
 
 class AlarmError(Exception):

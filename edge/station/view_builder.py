@@ -20,7 +20,7 @@ from edge.station.live import ConnectorNow
 from edge.station.places import Places
 from edge.station.titles import PointTitle
 from edge.station.trends import Latest, PointHistory
-from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import Protection, Quality
 from shared.contracts.words import Severity
 
@@ -282,7 +282,7 @@ class _Unknown(dict[str, str]):
 
 
 def _alarm_view(alarm: OpenAlarm, places: Places) -> v.AlarmView:
-    texts, params = CATALOGUE[alarm.code], _Unknown(alarm.params)
+    texts, params = entry_of(alarm.code), _Unknown(alarm.params)
     place_zh, place_en = places.place(alarm.object)
     trip = alarm.trip
     return v.AlarmView(

@@ -33,3 +33,18 @@ def _load() -> dict[str, AlarmCode]:
 
 
 CATALOGUE: dict[str, AlarmCode] = _load()
+
+
+def entry_of(code: str) -> AlarmCode:
+    """Return what the catalogue says of a code.
+
+    One that it lacks, because another version raised the alarm, is major and called by its code.
+    """
+    return CATALOGUE.get(code) or AlarmCode(
+        code=code,
+        severity=Severity.MAJOR,
+        title_zh=code,
+        title_en=code,
+        advice_zh="",
+        advice_en="",
+    )

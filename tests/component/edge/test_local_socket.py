@@ -261,6 +261,25 @@ async def test_a_view_that_cannot_be_built_stops_nothing(
             assert (await anext(views)).beat > seen.beat
 
 
+async def test_a_watch_over_screens_that_fails_ends_no_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+
+        def fails(_now: object) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(station.agent.station.safety.watch, "on_screen", fails)
+        async with (
+            asyncio.timeout(20),
+            aclosing(watch(station.data_dir / "agent.sock")) as views,
+        ):
+            while caplog.text.count("watch over screens failed") < 2:
+                await anext(views)
+        assert (await station.ask(do="state"))["ok"]
+
+
 async def test_a_trend_is_asked_for(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     async with running(config) as station:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.sensors.reports import PointSampled
+from edge.journal import Put
 from edge.safety.latches import Latch
+from edge.station.alarms import KIND as ALARMS
+from edge.station.alarms import OpenAlarm
 from edge.station.view_feed import ViewFeed
 from edge.view import StationView
 from shared.clock import from_ms
@@ -125,6 +128,30 @@ async def test_without_a_tariff_it_says_why_nothing_starts(tmp_path: Path) -> No
     site = await Site.make(tmp_path, tariff=None)
     assert site.station.screen.build().starts_refused == "tariff_missing"
     await site.close()
+
+
+async def test_an_alarm_that_the_catalogue_no_longer_has_is_called_by_its_code(
+    site: Site,
+) -> None:
+    alarm = OpenAlarm(UUID(int=7), "of_another_version", "station", site.clock.now_ms())
+    latch = Latch(CP, 1, "of_another_version", site.clock.now_ms())
+    await site.journal.commit([], [Put(ALARMS, str(alarm.alarm_id), msgspec.msgpack.encode(alarm))])
+    site.station.perform(site.station.guard.block(latch, site.at()))
+    await site.settle()
+    await site.crash()
+    station = site.station
+    await site.tick()
+    view = station.screen.build()
+    (shown,) = [each for each in view.alarms if each.alarm_id == str(alarm.alarm_id)]
+    assert (shown.severity, shown.title_zh, shown.title_en) == (Severity.MAJOR, *2 * [alarm.code])
+    assert msgspec.json.decode(msgspec.json.encode(view), type=StationView) == view
+    assert alarm.alarm_id in station.state_report().open_alarm_ids
+    again = station.alarms.raise_finding(
+        alarm.code, "station", site.clock.now_ms(), {}, severity=Severity.CRITICAL
+    )
+    assert [event.severity for event in again.events if isinstance(event, e.AlarmRaised)] == [
+        Severity.CRITICAL
+    ]
 
 
 async def test_what_nobody_says_is_a_question_mark(site: Site) -> None:
