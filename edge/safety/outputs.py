@@ -2,12 +2,13 @@
 
 An output is on while any cause wants it. What is ordered is written at once and again every
 second until the write is answered and the read-back agrees; a second of disagreement is a fault,
-and then the backup is switched on in its place. Nothing here waits.
+and while it lasts the backup does what it should: that is worked out anew whenever it is asked,
+so it holds through chains of backups and through edited documents. Nothing here waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from msgspec import Struct, field
@@ -29,7 +30,6 @@ _AGAIN_S = 1.0
 _AGREE_S = 1.0
 _START_GRACE_S = 5.0
 """Lines connect first; who is told something meanwhile has no such grace."""
-_BACKUP = "output_fault"
 
 
 class OutputFault(Struct, frozen=True):
@@ -101,13 +101,10 @@ class Outputs:
         for spec in outputs:
             if spec.kind is OutputKind.SPEAKER:
                 continue
-            state = before.pop(spec.name, None)
-            if state is not None and (state.spec.device, state.spec.point) == (
-                spec.device,
-                spec.point,
-            ):
-                state.spec = spec
-                self._states[spec.name] = state
+            known = before.get(spec.name)
+            if known is not None and _coil(known.spec) == _coil(spec):
+                known.spec = spec
+                self._states[spec.name] = before.pop(spec.name)
                 continue
             state = _State(spec, disagrees_since_s=now.mono_s + _START_GRACE_S)
             self._states[spec.name] = state
@@ -115,6 +112,7 @@ class Outputs:
         for gone in before.values():
             if gone.fault:
                 self._on_fault(OutputFault(gone.spec, gone.fault, gone.fault_on, False, now))
+        self._settle_all(now)
 
     # Wishes
 
@@ -132,6 +130,7 @@ class Outputs:
                 self._settle(state, now)
                 if anew and state.on and state.order_no == before:
                     self._order(state, now)
+        self._settle_all(now)
 
     def want_only(self, cause: CauseKey, names: Iterable[str], now: Moment) -> None:
         """Have a cause want these outputs and no others."""
@@ -141,15 +140,14 @@ class Outputs:
                 state.wanted_by.add(cause)
             else:
                 state.wanted_by.discard(cause)
-            self._settle(state, now)
+        self._settle_all(now)
 
     def drop(self, cause: CauseKey, now: Moment) -> None:
         """A cause no longer wants anything."""
         self._silenced.discard(cause)
         for state in self._states.values():
-            if cause in state.wanted_by:
-                state.wanted_by.discard(cause)
-                self._settle(state, now)
+            state.wanted_by.discard(cause)
+        self._settle_all(now)
 
     def silence(self, cause: CauseKey, now: Moment) -> None:
         """Switch the sound of a cause off; strobes and contactors stay."""
@@ -222,14 +220,7 @@ class Outputs:
     def causes_of(self, name: str) -> set[CauseKey]:
         """Return the causes that an output serves, also in the place of another."""
         state = self._states.get(name)
-        if state is None:
-            return set()
-        causes = set(state.wanted_by)
-        for code, object_ in state.wanted_by:
-            other = self._states.get(object_.removeprefix("output:"))
-            if code == _BACKUP and other is not None:
-                causes |= other.wanted_by
-        return causes
+        return self._serving(state) if state is not None else set()
 
     def agrees_since_s(self, name: str) -> float | None:
         """Return since when an output does what it should, monotonic; None while it does not."""
@@ -257,7 +248,7 @@ class Outputs:
 
     @property
     def speaker_needed(self) -> bool:
-        """Whether a siren should sound and neither it nor its backup does."""
+        """Whether a siren should sound and neither it nor any backup of it does."""
         return any(
             state.fault
             and state.on
@@ -267,8 +258,7 @@ class Outputs:
         )
 
     def _sounds_instead(self, state: _State) -> bool:
-        backup = self._states.get(state.spec.backup)
-        return backup is not None and not backup.fault
+        return any(not backup.fault for backup in self._backups(state))
 
     def views(self) -> tuple[OutputView, ...]:
         """Return the outputs as they are shown."""
@@ -286,6 +276,7 @@ class Outputs:
     # Inside
 
     def _settle_all(self, now: Moment) -> None:
+        """Switch what should change, backups too: what one does may be due to another."""
         for state in self._states.values():
             self._settle(state, now)
 
@@ -296,13 +287,28 @@ class Outputs:
         state.on = on
         state.disagrees_since_s = now.mono_s
         self._order(state, now)
-        self._back_up(state, now)
 
     def _wanting(self, state: _State) -> set[CauseKey]:
         """Return the causes that want an output on now."""
-        if state.spec.kind in SOUNDS:
-            return state.wanted_by - self._silenced
-        return state.wanted_by
+        causes = self._serving(state)
+        return causes - self._silenced if state.spec.kind in SOUNDS else causes
+
+    def _serving(self, state: _State) -> set[CauseKey]:
+        """Return the causes that an output serves, also in the place of those that fail."""
+        causes = set(state.wanted_by)
+        for other in self._states.values():
+            if other.fault and any(each is state for each in self._backups(other)):
+                causes |= other.wanted_by
+        return causes
+
+    def _backups(self, state: _State) -> Iterator[_State]:
+        """Yield who sounds in the place of an output: its backup, and on while that one fails."""
+        seen = {state.spec.name}
+        backup = self._states.get(state.spec.backup)
+        while backup is not None and backup.spec.name not in seen:
+            yield backup
+            seen.add(backup.spec.name)
+            backup = self._states.get(backup.spec.backup) if backup.fault else None
 
     def _order(self, state: _State, now: Moment) -> None:
         if state.spec.kind is OutputKind.CONTACTOR and not state.on and self.hold_contactors:
@@ -354,18 +360,11 @@ class Outputs:
         if reason:
             state.fault_on = state.on
         self._on_fault(OutputFault(state.spec, reason or was, state.fault_on, bool(reason), now))
-        self._back_up(state, now)
+        self._settle_all(now)
 
-    def _back_up(self, state: _State, now: Moment) -> None:
-        """Have the backup do what a faulty output should do now."""
-        if not state.spec.backup or state.spec.backup == state.spec.name:
-            return
-        cause = (_BACKUP, f"output:{state.spec.name}")
-        # Two that back each other up must not keep each other on.
-        if state.fault and any(key[0] != _BACKUP for key in self._wanting(state)):
-            self.want(cause, (state.spec.backup,), now)
-        else:
-            self.drop(cause, now)
+
+def _coil(spec: Output) -> tuple[str, str]:
+    return spec.device, spec.point
 
 
 def _why(state: _State) -> str:

@@ -132,6 +132,30 @@ def test_the_backup_sounds_instead_and_ends_with_it() -> None:
     assert not bench.coils["b"]
 
 
+def test_the_backup_of_a_backup_sounds_where_both_fail() -> None:
+    bench = Bench(output("a", backup="b"), output("b", backup="c"), output("c"))
+    bench.broken.update("ab")
+    bench.want("a")
+    bench.pass_s(4.0)
+    assert bench.coils["c"]
+    assert SMOKE in bench.outputs.causes_of("c")
+    assert not bench.outputs.speaker_needed
+    bench.broken.discard("b")
+    bench.pass_s(2.0)
+    assert (bench.coils["b"], bench.coils["c"]) == (True, False)
+
+
+def test_a_strobe_in_the_place_of_a_silenced_siren_ends_with_the_cause() -> None:
+    bench = Bench(output("light", p.OutputKind.STROBE), output("a", backup="light"))
+    bench.stuck["a"] = False
+    bench.want("a")
+    bench.pass_s(2.0)
+    bench.outputs.silence(SMOKE, bench.now)
+    assert bench.coils["light"]
+    bench.outputs.drop(SMOKE, bench.now)
+    assert not bench.coils["light"]
+
+
 def test_two_that_back_each_other_up_do_not_keep_each_other_on() -> None:
     bench = Bench(output("a", backup="b"), output("b", backup="a"))
     bench.stuck.update(a=False, b=False)
@@ -189,3 +213,36 @@ def test_a_document_keeps_the_state_of_outputs_that_stay() -> None:
     bench.outputs.configure((output("a", zones=("A",)), output("c")), bench.now)
     assert [(name, on) for _, name, on in bench.writes] == [("c", False)]
     assert bench.coils["a"]
+
+
+def test_a_backup_that_is_named_anew_takes_over_at_once() -> None:
+    bench = Bench(output("a", backup="b"), output("b"), output("c"))
+    bench.broken.add("a")
+    bench.want("a")
+    bench.pass_s(2.0)
+    assert (bench.coils["b"], bench.coils["c"]) == (True, False)
+    specs = (output("a", backup="c"), output("b"), output("c"))
+    bench.outputs.configure(specs, bench.now)
+    assert (bench.coils["b"], bench.coils["c"]) == (False, True)
+
+
+def test_a_backup_that_moved_to_another_coil_goes_on() -> None:
+    bench = Bench(output("a", backup="b"), output("b"))
+    bench.broken.add("a")
+    bench.want("a")
+    bench.pass_s(2.0)
+    bench.coils.clear()
+    specs = (output("a", backup="b"), output("b", device="relay-x"))
+    bench.outputs.configure(specs, bench.now)
+    assert bench.coils["b"]
+
+
+def test_the_fault_of_a_coil_ends_where_its_output_moves_to_another() -> None:
+    bench = Bench(output("a"))
+    bench.broken.add("a")
+    bench.want("a")
+    bench.pass_s(2.0)
+    bench.outputs.configure((output("a", zones=("A",)),), bench.now)
+    assert bench.told() == [("a", "no_answer", True)]
+    bench.outputs.configure((output("a", device="relay-x"),), bench.now)
+    assert bench.told() == [("a", "no_answer", True), ("a", "no_answer", False)]
