@@ -214,10 +214,11 @@ class Hands:
     def _trip(self, cause: Cause, at: Moment) -> None:
         """Stop, sound, isolate; whatever fails on the way, the rest is done, latched and told."""
         action = cause.action
-        if action.reset is not Reset.NO_LATCH:
-            cause.latched.update(action.places)
-        self.tell(self._hearer.on_trip, cause)
         partners = self._partners_of(action.connectors)
+        if action.reset is not Reset.NO_LATCH:
+            # Through a partner the same vehicle would be charged again.
+            cause.latched.update(action.places, partners)
+        self.tell(self._hearer.on_trip, cause)
         policy = self.matrix.rows[cause.code].contactor
         trip = self._stop_all(cause, (*action.connectors, *partners), at, policy)
         with surviving("sirens"):

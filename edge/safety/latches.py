@@ -92,12 +92,12 @@ class Latches:
         """Return every latch."""
         return list(self._latches.values())
 
-    def of(self, cause: str, object_: str) -> list[Latch]:
-        """Return all latches of one cause at one object, wherever they block."""
+    def of(self, cause: str, subject: str) -> list[Latch]:
+        """Return what one cause, noticed at one object, has latched on site, wherever it blocks."""
         return [
             latch
             for latch in self._latches.values()
-            if latch.cause == cause and latch.object == object_
+            if (latch.cause, latch.subject, latch.by_hq) == (cause, subject, False)
         ]
 
     def at(self, place: Place) -> list[Latch]:

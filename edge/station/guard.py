@@ -64,8 +64,8 @@ class Guard:
         effects = Effects()
         by_person = bool(by or reason)
         together = [latch]
-        if latch.object and by_person:
-            together = self._station.latches.of(latch.cause, latch.object)
+        if by_person and not latch.by_hq:
+            together = self._station.latches.of(latch.cause, latch.subject)
         for each in together:
             effects.add(self._release_one(each, now, reason, by))
         effects.add(self._show_latches(now))
@@ -119,7 +119,7 @@ class Guard:
         """Latch, raise and tell; the engine has acted already."""
         station, action, effects = self._station, cause.action, Effects()
         until_unplugged = action.reset is Reset.UNPLUGGED
-        for place in action.places:
+        for place in sorted(cause.latched):
             latch = Latch(
                 *place,
                 cause.code,
