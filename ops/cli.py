@@ -33,10 +33,10 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
-    "edge": _Command("edge.cli", "edge", "The station agent: run, check-config, decode, replay."),
+    "edge": _Command("edge.cli", "edge", "The station agent: run, screen, alarms, sensors, frames."),
     "hq": _Command("cloud.cli", "cloud", "Headquarters: serve, work, migrate, explain."),
     "rate": _Command("ops.rate", "", "What a charge costs, from meter readings and a tariff."),
-    "sim": _Command("ops.sim.cli", "edge", "Simulated charge points, cars and whole fleets."),
+    "sim": _Command("ops.sim.cli", "edge", "Simulated charge points, cars, sensors and fires."),
     "demo": _Command("ops.demo.cli", "embedded", "HQ, two stations and their devices, here."),
     "embedded": _Command("ops.embedded.cli", "embedded", "PostgreSQL, Valkey, a broker: up, down."),
     "doctor": _Command("ops.doctor", "", "What is wrong on this machine, and what helps."),
