@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NameOption = Annotated[str, typer.Option(help="Whose PIN; the name stands in every fact.")]
 PinFileOption = Annotated[
-    Path | None, typer.Option(help="A file that holds the PIN; without it you are asked.")
+    Path | None, typer.Option(help="A file that holds the PIN, instead of typing it.")
 ]
 
 pin_app = typer.Typer(no_args_is_help=True, help="Who may act at the station's screen.")

@@ -33,7 +33,7 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
-    "edge": _Command("edge.cli", "edge", "The station agent: run, screen, alarms, sensors, frames."),
+    "edge": _Command("edge.cli", "edge", "The station agent: run, screen, alarms, sensors."),
     "hq": _Command("cloud.cli", "cloud", "Headquarters: serve, work, migrate, explain."),
     "rate": _Command("ops.rate", "", "What a charge costs, from meter readings and a tariff."),
     "sim": _Command("ops.sim.cli", "edge", "Simulated charge points, cars, sensors and fires."),
