@@ -84,7 +84,7 @@ class Starts:
     def on_request(self, report: StartRequested) -> Effects:
         """Decide about a 0x31 or 0xA1, or ask HQ."""
         connector = (report.charge_point_no, report.connector_no)
-        if reason := self._cannot_join(report) or self._cannot_start(connector, report.at):
+        if reason := self._cannot_start(connector, report.at):
             return self._refuse(report, reason)
         running = self._book.on_connector(connector)
         if running is not None and _waits_for_remote(running):
@@ -121,7 +121,7 @@ class Starts:
             # HQ has not seen it, so its yes is about the token only.
             return self._refuse(report, RefusalReason.WRONG_PASSWORD)
         connector = (report.charge_point_no, report.connector_no)
-        if reason := self._cannot_join(report) or self._cannot_start(connector, now):
+        if reason := self._cannot_start(connector, now):
             return self._refuse(report, reason)
         decision = Decision(
             True, limit_fen=answer.limit_fen, logical_card_no=answer.logical_card_no
@@ -237,14 +237,6 @@ class Starts:
         if self._busy(self._book.on_connector(connector), now):
             return RefusalReason.OUT_OF_SERVICE
         return None
-
-    def _cannot_join(self, report: StartRequested) -> RefusalReason | None:
-        """Return why a vehicle may not be charged here that charges elsewhere too, None if it may.
-
-        What is blocked at one of its connectors is blocked at all.
-        """
-        places = ((each.charge_point_no, each.connector_no) for each in self._partners(report))
-        return RefusalReason.OUT_OF_SERVICE if any(map(self._is_blocked, places)) else None
 
     def _is_blocked(self, connector: tuple[str, int]) -> bool:
         """Whether a latch stands there, or its protection does not."""

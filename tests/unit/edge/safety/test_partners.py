@@ -79,7 +79,7 @@ async def test_a_partner_that_ignores_its_stop_is_isolated(
 
 
 async def test_a_partner_that_charges_again_is_stopped_again(site: Site) -> None:
-    field = plant(site, SIREN, K1, K2)
+    field = plant(site, SIREN)
     numbers = await charge_together(site)
     field.point("d1", 1.0)
     site.clock.advance(1.0)
@@ -92,7 +92,7 @@ async def test_a_partner_that_charges_again_is_stopped_again(site: Site) -> None
 
 
 async def test_no_partner_starts_whose_permission_was_stored_during_the_trip(site: Site) -> None:
-    field = plant(site, SIREN, K1, K2)
+    field = plant(site, SIREN)
     number = await site.start(1, parallel_no=TOGETHER)
     site.charging(number, 100, connector_no=1)
     site.ask(connector_no=2, parallel_no=TOGETHER, is_main=False)
