@@ -267,6 +267,10 @@ class SafetyEngine:
         """Whether a stop of this connector still waits for its proof."""
         return self.hands.ladder.climbing(connector)
 
+    def stopping_danger(self, connector: Connector) -> bool:
+        """Whether such a stop is for a danger; an ordinary one never opens a contactor."""
+        return self.hands.ladder.climbing_for_danger(connector)
+
     def is_dangerous(self, place: Place, now: Moment) -> bool:
         """Whether something that blocks exactly this place is still there."""
         return any(

@@ -94,6 +94,11 @@ class StopLadder:
         """Whether a stop of this connector waits for its proof."""
         return connector in self._climbs
 
+    def climbing_for_danger(self, connector: Connector) -> bool:
+        """Whether a stop that opens the contactor in the end waits for its proof."""
+        climb = self._climbs.get(connector)
+        return climb is not None and climb.cause != ORDINARY
+
     def climbs(self) -> list[Climb]:
         """Return all stops that wait for their proof."""
         return list(self._climbs.values())

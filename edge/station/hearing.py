@@ -106,7 +106,7 @@ class Hearing:
             latch = next(filter(None, blocking), None)
         if latch is None:
             return effects
-        if flows and latch.cause != UNREADABLE and not station.safety.stopping(connector):
+        if flows and latch.cause != UNREADABLE and not station.safety.stopping_danger(connector):
             # The agent or the link was away meanwhile, or the charge point started by itself.
             station.safety.stop(connector, latch.cause, report.at)
         if unplugged(report):

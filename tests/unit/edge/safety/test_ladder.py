@@ -124,6 +124,16 @@ async def test_an_ordinary_stop_opens_no_contactor(site: Site) -> None:
     assert site.station.alarms.is_open(NOT_CONFIRMED, PLACE)
 
 
+async def test_an_ordinary_stop_under_way_hides_no_latch(site: Site) -> None:
+    field, number = await begin(site)
+    trip(site, field)
+    site.sample(plugged_in=True)
+    assert not site.station.safety.stopping((CP, 1))
+    site.station.safety.stop((CP, 1), "stop", site.at())
+    field.pass_s(7.0, lambda: site.charging(number, 100))
+    assert field.coils["k1"], "current flows where something stands"
+
+
 async def test_a_contactor_that_stays_closed_is_said_by_its_contact(site: Site) -> None:
     field, number = await begin(site)
     field.stuck["k1"] = False
