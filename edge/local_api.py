@@ -5,7 +5,8 @@
 
 `{"do": "watch"}` turns the connection into a stream: one `StationView` a line, the first at once,
 then at most four a second when something changed and at least one a second: the agent's beat.
-Who reads too slowly is dropped; nobody who watches can hold the agent up.
+For who reads slowly one view waits at most, and the next is the newest; who has not taken it
+within seconds is dropped. Nobody who watches can hold the agent up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,12 +28,14 @@ logger = logging.getLogger(__name__)
 LINE_MAX = 64 * 1024
 ANSWER_MAX = 64 * 1024 * 1024
 WATCHERS_MAX = 32
-BEHIND_MAX = 1024 * 1024
-"""Bytes that may wait for one watcher before it is dropped."""
+BEHIND_S = 3.0
+"""A watcher that has not taken its view for so long is dropped."""
 BEAT_S = 1.0
 STEP_S = 0.25
 _MODE = 0o660
 _WATCH = "watch"
+_UNREAD_BYTES = 4096
+"""What the kernel keeps for a watcher: each view that it hides makes a hung one seem alive."""
 
 Answer = dict[str, Any]
 Handler = Callable[[Answer], Answer | Awaitable[Answer]]
@@ -60,7 +64,8 @@ class LocalApi:
         self._views = views
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.StreamWriter] = set()
-        self._watchers: set[asyncio.StreamWriter] = set()
+        # Who watches, and when it had last taken all that it was sent.
+        self._watchers: dict[asyncio.StreamWriter, float] = {}
         self._feeding: asyncio.Task[None] | None = None
         self.dropped = 0
         """Watchers that read too slowly."""
@@ -132,16 +137,18 @@ class LocalApi:
         self, views: Views, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Feed this connection until it ends; what it sends meanwhile is read over."""
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
         if line := _line_of(views, only_changed=False):
             writer.write(line)
-        self._watchers.add(writer)
+        self._watchers[writer] = asyncio.get_running_loop().time()
         if self._feeding is None:
             self._feeding = asyncio.create_task(self._feed(views), name="views")
         try:
             while await reader.read(LINE_MAX):
                 pass
         finally:
-            self._watchers.discard(writer)
+            self._watchers.pop(writer, None)
 
     async def _feed(self, views: Views) -> None:
         """Send views while somebody watches."""
@@ -153,19 +160,20 @@ class LocalApi:
                 is_due = loop.time() - sent_s >= BEAT_S - STEP_S / 2
                 if line := _line_of(views, only_changed=not is_due):
                     sent_s = loop.time()
-                    self._send(line)
+                    self._send(line, sent_s)
         finally:
             self._feeding = None
 
-    def _send(self, line: bytes) -> None:
-        for writer in list(self._watchers):
-            if writer.transport.get_write_buffer_size() > BEHIND_MAX:
-                self._watchers.discard(writer)
+    def _send(self, line: bytes, now_s: float) -> None:
+        for writer, taken_s in list(self._watchers.items()):
+            if not writer.transport.get_write_buffer_size():
+                self._watchers[writer] = now_s
+                writer.write(line)
+            elif now_s - taken_s > BEHIND_S:
+                del self._watchers[writer]
                 self.dropped += 1
                 logger.warning("watcher dropped, it reads too slowly")
                 writer.transport.abort()
-            else:
-                writer.write(line)
 
 
 def _is_watch(line: bytes) -> bool:
