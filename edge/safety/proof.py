@@ -7,7 +7,7 @@ fails. After an unclean stop each must have proven itself once before anything n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -203,8 +203,11 @@ class Proof:
         line = self._channels.get(_line(self._device_lines.get(device, "")))
         return line is not None and not line.ok and line.reason != "waiting"
 
-    def is_covered(self, name: str) -> bool:
-        """Whether other devices that live watch the zone of this one for all that it does."""
+    def is_covered(self, name: str, *, faulty: Container[str]) -> bool:
+        """Whether other devices watch the zone of this one for all that it does.
+
+        Only those count that live and are not `faulty`: one may answer and say that it is broken.
+        """
         channel = self._channels.get(name)
         if channel is None or not channel.quantities:
             return False
@@ -214,6 +217,7 @@ class Proof:
             if other.kind is ChannelKind.SENSOR
             and other is not channel
             and other.ok
+            and other.name not in faulty
             and other.zone in (channel.zone, "")
             for quantity in other.quantities
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import OutputRead
@@ -35,6 +35,10 @@ _OBJECT = "station"
 _SCREEN_GAP_S = 5.0
 _SCREEN_STAYS_S = 60.0
 """A screen that has watched for so long belongs to the station."""
+_SILENCES = frozenset({"detector_fault", "sensor_silent"})
+"""Alarms that say of a device that it is lost."""
+_DEVICE_FAULTS = _SILENCES | {"sensor_stuck", DEGRADED}
+"""Alarms of a device itself, not of what it sees."""
 _WORST_FIRST = tuple(Severity)
 
 
@@ -143,9 +147,7 @@ class Watch:
         if self._proof.line_is_down(channel.name.partition(":")[2]):
             return True
         return any(
-            cause.active
-            and cause.code != DEGRADED
-            and cause.object.partition("/")[0] == channel.name
+            cause.active and cause.code in _SILENCES and _channel_of(cause) == channel.name
             for cause in self._hands.causes.values()
         )
 
@@ -155,10 +157,8 @@ class Watch:
         """Return why nothing new may start at a connector, "" when it may."""
         if self._proof.self_test_waits_for():
             return SELF_TEST
-        for cause in self._hands.causes.values():
-            places = cause.action.no_new_starts
-            here = cause.active and any(place_covers(place, connector) for place in places)
-            if here and not self._proof.is_covered(cause.object.partition("/")[0]):
+        for cause in self._refusing():
+            if any(place_covers(place, connector) for place in cause.action.no_new_starts):
                 return cause.code
         return ""
 
@@ -167,10 +167,19 @@ class Watch:
         """Why nothing new may start anywhere, "" when it may somewhere."""
         if self._proof.self_test_waits_for():
             return SELF_TEST
-        for cause in self._hands.causes.values():
-            if STATION in cause.action.no_new_starts and cause.active:
+        for cause in self._refusing():
+            if STATION in cause.action.no_new_starts:
                 return cause.code
         return ""
+
+    def _refusing(self) -> Iterator[Cause]:
+        """Yield what refuses starts: a device that fails only where no other watches as well."""
+        active = [cause for cause in self._hands.causes.values() if cause.active]
+        faulty = {_channel_of(cause) for cause in active if cause.code in _DEVICE_FAULTS}
+        for cause in active:
+            fails = cause.code in _DEVICE_FAULTS
+            if not (fails and self._proof.is_covered(_channel_of(cause), faulty=faulty)):
+                yield cause
 
     # Drill
 
@@ -239,6 +248,11 @@ class Watch:
         return bool(cause.action.message and cause.action.speakers) and not (
             self._hands.outputs.is_silenced(cause.key)
         )
+
+
+def _channel_of(cause: Cause) -> str:
+    """Return the channel of the device that a cause was noticed at, or by."""
+    return cause.object.partition("/")[0]
 
 
 def _rank(cause: Cause) -> int:

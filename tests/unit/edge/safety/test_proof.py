@@ -84,6 +84,17 @@ async def test_without_a_rule_the_channel_itself_is_the_alarm(site: Site) -> Non
     assert alarms(site) == set()
 
 
+async def test_what_a_device_saw_does_not_explain_that_it_fell_silent(site: Site) -> None:
+    smoke = p.Select(quantity=p.Quantity.SMOKE)
+    rules = (p.Threshold(rule_id="s", code="environment_hot", select=smoke, above=0.5),)
+    field = begin(site, document(SIREN, rules=rules))
+    field.point("d1", 1.0)
+    field.pass_s(5.0, lambda: (field.point("d1", None), field.point("d2", 0.0)))
+    assert {("environment_hot", "sensor:d1/smoke"), ("protection_degraded", "sensor:d1")} <= alarms(
+        site
+    )
+
+
 async def test_a_zone_without_a_working_detector_takes_no_new_car(site: Site) -> None:
     field = begin(site, document(SIREN))
 
@@ -99,6 +110,32 @@ async def test_a_zone_without_a_working_detector_takes_no_new_car(site: Site) ->
     assert site.station.safety.refuses((CP2, 1)) == ""
     field.pass_s(12.0, field.calm)
     assert await swipe(site, CP)
+
+
+async def test_two_detectors_that_call_themselves_broken_do_not_stand_in_for_each_other(
+    site: Site,
+) -> None:
+    field = begin(site, document(SIREN))
+
+    def breaks(device: str) -> None:
+        field.point(device, 1.0, quantity=p.Quantity.DETECTOR_FAULT, point="fault")
+
+    breaks("d1")
+    assert ("detector_fault", "sensor:d1/fault") in alarms(site)
+    assert site.station.safety.refuses((CP, 1)) == "", "the other detector of the zone is well"
+    breaks("d2")
+    assert channel(site, "sensor:d2").ok, "it answers"
+    assert site.station.safety.refuses((CP, 1)) == "detector_fault"
+    assert site.station.safety.refuses((CP2, 1)) == ""
+
+
+async def test_what_a_detector_sees_is_not_made_good_by_another_that_does_not(site: Site) -> None:
+    smoke = p.Select(quantity=p.Quantity.SMOKE)
+    rules = (p.Threshold(rule_id="s", code="environment_hot", select=smoke, above=0.5),)
+    rows = (p.Interlock(cause="environment_hot", reset=p.Reset.NO_LATCH, no_new_starts=True),)
+    field = begin(site, document(SIREN, rules=rules, interlocks=rows))
+    field.point("d1", 1.0)
+    assert site.station.safety.refuses((CP, 1)) == "environment_hot"
 
 
 async def test_what_runs_goes_on_without_a_detector(site: Site) -> None:
