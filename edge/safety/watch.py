@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import OutputRead
-from edge.safety.causes import Cause, Connector, Hearer
+from edge.safety.causes import Cause, CauseKey, Connector, Hearer
 from edge.safety.drill import DRILLED, Drill, DrillError
 from edge.safety.hands import Hands
-from edge.safety.interlock import STATION
+from edge.safety.interlock import STATION, Action
 from edge.safety.latches import place_covers
 from edge.safety.proof import (
     SCREEN,
@@ -22,11 +23,12 @@ from edge.safety.proof import (
 )
 from edge.safety.speaker import DRILL_MESSAGE, Speaker
 from edge.sound.messages import GENERAL
-from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import OutputKind, Protection
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
+EMERGENCY = "emergency_stop"
 SELF_TEST = "self_test"
 DEGRADED = "protection_degraded"
 LINE_DOWN = "line_down"
@@ -56,6 +58,8 @@ class Watch:
         self._lines_with_outputs: set[str] = set()
         self.storage_failed: Callable[[], str] = str
         """Says why the store fails, "" while it works."""
+        self.ordered_stops: Callable[[], Iterable[str]] = tuple
+        """Says where HQ's emergency stops stand, as alarms name it."""
         hands.is_line_down = proof.line_is_down
         hands.on_danger = self._on_danger
         proof.add(STORAGE, ChannelKind.STORAGE, "存储", "Storage")
@@ -201,9 +205,12 @@ class Watch:
             DrillError: One runs, something real is wrong, or there is nothing to try.
         """
         if self._drill is not None:
-            raise DrillError("drill: one is under way")
-        if any(cause.action.stops or cause.action.sirens for cause in self._hands.causes.values()):
-            raise DrillError("drill: not while an alarm stands")
+            raise DrillError("drill_running", "drill: one is under way")
+        causes = self._hands.causes.values()
+        if any(each.action.stops or each.action.sirens for each in causes) or any(
+            self.ordered_stops()
+        ):
+            raise DrillError("drill_alarm", "drill: not while an alarm stands")
         self._drill = Drill(
             uuid7(now.wall_ms),
             by,
@@ -232,21 +239,32 @@ class Watch:
     # Loudspeaker
 
     def speak(self) -> None:
-        """Say what matters most: the worst cause, of two alike the later one."""
+        """Say what matters most: the worst cause, of two alike the later one.
+
+        What was noticed here comes before an order of HQ that is as grave: people must leave
+        the smoke, whoever stopped the charging.
+        """
         if self._drill is not None and self._drill.speaks:
             self._speaker.say(DRILL_MESSAGE)
             return
-        wanted = [cause for cause in self._hands.causes.values() if self._is_said(cause)]
+        wanted = [
+            (_rank(cause.code, cause.severity), -cause.at.mono_s, cause.action.message)
+            for cause in self._hands.causes.values()
+            if self._is_said(cause.key, cause.action)
+        ]
+        for object_ in self.ordered_stops():
+            action = self._hands.matrix.act(EMERGENCY, object_, ())
+            if self._is_said((EMERGENCY, object_), action):
+                wanted.append((_rank(EMERGENCY, None), math.inf, action.message))
         if wanted:
-            worst = min(wanted, key=lambda each: (_rank(each), -each.at.mono_s))
-            self._speaker.say(worst.action.message)
+            self._speaker.say(min(wanted)[-1])
         else:
             needed = self._has_speaker and self._hands.outputs.speaker_needed
             self._speaker.say(GENERAL if needed else "")
 
-    def _is_said(self, cause: Cause) -> bool:
-        return bool(cause.action.message and cause.action.speakers) and not (
-            self._hands.outputs.is_silenced(cause.key)
+    def _is_said(self, key: CauseKey, action: Action) -> bool:
+        return bool(action.message and action.speakers) and not (
+            self._hands.outputs.is_silenced(key)
         )
 
 
@@ -255,5 +273,5 @@ def _channel_of(cause: Cause) -> str:
     return cause.object.partition("/")[0]
 
 
-def _rank(cause: Cause) -> int:
-    return _WORST_FIRST.index(cause.severity or CATALOGUE[cause.code].severity)
+def _rank(code: str, severity: Severity | None) -> int:
+    return _WORST_FIRST.index(severity or entry_of(code).severity)

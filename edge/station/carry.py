@@ -10,7 +10,8 @@ from uuid import UUID
 from edge.devices.chargers import wishes as w
 from edge.devices.chargers.reports import StartAnswered, WishSettled
 from edge.safety.latches import STATION, Latch, Place
-from edge.station import alarms
+from edge.safety.surviving import surviving
+from edge.safety.watch import EMERGENCY
 from edge.station.carry_site import SITE_COMMANDS, carry_site
 from edge.station.effects import Effects
 from edge.station.evidence import NOT_PLUGGED
@@ -22,7 +23,6 @@ from shared.errors import CommandRejectedError
 if TYPE_CHECKING:
     from edge.station.core import Station
 
-EMERGENCY = "emergency_stop"
 _ANSWER_MAX = 1024 * 1024
 """Bytes of raw frames in one answer: more fits no batch."""
 
@@ -37,6 +37,7 @@ class Carrier:
         self._by_wish: dict[int, UUID] = {}
         self._starts: dict[str, UUID] = {}
         self._stops: dict[UUID, set[UUID]] = {}
+        station.safety.watch.ordered_stops = self._emergency_stops
 
     def carry(self, command_id: UUID, command: c.AnyCommand) -> Effects:
         """Carry one command out. Raises CommandRejectedError when it cannot be."""
@@ -73,7 +74,11 @@ class Carrier:
     # Transactions
 
     def resume(self) -> list[UUID]:
-        """Take up the starts that were under way before a restart; returns their commands."""
+        """Take up what was under way before a restart; returns the commands of its starts."""
+        for subject in self._emergency_stops():
+            alarm = self._station.alarms.find(EMERGENCY, subject)
+            if alarm is not None and alarm.silenced:
+                self._station.guard.on_silenced(alarm)
         for transaction in self._station.book.open_transactions():
             if transaction.command_id is not None and transaction.stage is Stage.AUTHORIZED:
                 self._starts[transaction.transaction_no] = transaction.command_id
@@ -141,9 +146,16 @@ class Carrier:
             self._station.safety.stop(connector, EMERGENCY, now)
         latch = Latch(*place, EMERGENCY, now.wall_ms, by_hq=True)
         effects = self._station.guard.block(latch, now)
-        subject = alarms.connector(*place) if place[0] else alarms.STATION
-        effects.add(self._station.alarms.raise_alarm(EMERGENCY, subject, now.wall_ms))
+        effects.add(self._station.alarms.raise_alarm(EMERGENCY, latch.subject, now.wall_ms))
+        # Ordered once more, it is said once more.
+        self._station.safety.outputs.sound_again((EMERGENCY, latch.subject), now)
+        with surviving("drill"):
+            self._station.safety.hands.on_danger(now)
         return self._done(command_id, effects)
+
+    def _emergency_stops(self) -> list[str]:
+        """Return where emergency stops of HQ stand, as alarms name it."""
+        return [latch.subject for latch in self._station.latches.all() if latch.by_hq]
 
     def _reset(self, command_id: UUID, command: c.ResetEmergencyStop) -> Effects:
         place = self._place(command.charge_point_no, command.connector_no)

@@ -10,6 +10,7 @@ import pytest
 from edge.devices.chargers import wishes as w
 from edge.safety.drill import DrillError
 from edge.sound.player import RecordingPlayer
+from shared.contracts import commands as c
 from shared.contracts import events as e
 from shared.contracts import protection as p
 from tests.fakes.field import Field, document, output
@@ -111,6 +112,58 @@ async def test_a_real_trip_ends_the_drill_at_once(site: Site, field: Field) -> N
     assert site.station.guard.last_drill_ms is None
     with pytest.raises(DrillError, match="alarm stands"):
         site.station.guard.start_drill("li")
+
+
+async def test_an_emergency_stop_of_hq_ends_the_drill_and_is_said(site: Site, field: Field) -> None:
+    site.station.guard.start_drill("li")
+    field.pass_s(0.3, field.calm)
+    await site.command(c.EmergencyStop(charge_point_no=CP))
+    assert not site.station.safety.watch.drill_running
+    field.pass_s(1.0, field.calm)
+    assert not field.coils["siren"]
+    assert player(site).wanted == ("emergency_stop", "both")
+    await site.settle()
+    (finished,) = site.told(e.DrillFinished)
+    assert {each.detail for each in finished.outputs} == {"interrupted"}
+    with pytest.raises(DrillError, match="alarm stands"):
+        site.station.guard.start_drill("li")
+    field.point("d1", 1.0)
+    assert player(site).wanted == ("fire", "both"), "who is in the smoke must leave"
+
+
+async def test_an_emergency_stop_of_hq_is_said_until_somebody_wants_quiet_or_it_is_reset(
+    site: Site, field: Field
+) -> None:
+    await site.command(c.EmergencyStop(charge_point_no=CP))
+    (alarm,) = site.station.alarms.open_alarms()
+    assert alarm.object == f"charge_point:{CP}"
+    site.station.perform(site.station.alarms.silence(alarm.alarm_id, "li", site.clock.now_ms()))
+    site.station.guard.on_silenced(alarm)
+    assert player(site).wanted is None
+    await site.settle()
+    await site.restart()
+    site.station.safety.speaker.connect(RecordingPlayer())
+    again = Field(site)
+    again.install(PLANT)
+    again.pass_s(1.0, again.calm)
+    assert player(site).wanted is None
+    await site.command(c.EmergencyStop(charge_point_no=CP))
+    assert player(site).wanted == ("emergency_stop", "both"), "ordered once more"
+    await site.command(c.ResetEmergencyStop(charge_point_no=CP))
+    again.pass_s(0.2, again.calm)
+    assert player(site).wanted is None
+    assert not site.station.alarms.is_open(alarm.code, alarm.object)
+
+
+async def test_who_wants_no_drill_to_sound_hears_a_fire_all_the_same(
+    site: Site, field: Field
+) -> None:
+    site.station.guard.start_drill("li")
+    field.pass_s(0.3, field.calm)
+    site.station.safety.silence("siren_drill", "station", site.at())
+    field.point("d1", 1.0)
+    field.pass_s(0.2)
+    assert field.coils["siren"]
 
 
 async def test_one_drill_at_a_time_and_only_with_something_to_try(site: Site, field: Field) -> None:
