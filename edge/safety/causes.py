@@ -63,6 +63,8 @@ class Cause(Struct):
     zone: str = ""
     active: bool = True
     latched: set[Place] = field(default_factory=set)
+    opened: bool = False
+    """Its trip opened the contactors above what it latched: they stay open as long."""
     trip: Trip | None = None
     unsure_s: float | None = None
     """Known from before a restart only: since when; None once its rule has spoken."""

@@ -255,10 +255,17 @@ class SafetyEngine:
         self.watch.speak()
 
     def restore(
-        self, code: str, object_: str, places: set[Place], at: Moment, *, silenced: bool
+        self,
+        code: str,
+        object_: str,
+        places: set[Place],
+        at: Moment,
+        *,
+        silenced: bool,
+        opened: bool = False,
     ) -> None:
         """Take a cause that stood before a restart; its rule speaks again, or it is over."""
-        self.hands.restore(code, object_, places, at, silenced=silenced)
+        self.hands.restore(code, object_, places, at, silenced=silenced, opened=opened)
         self._unsure = True
 
     # Questions

@@ -15,6 +15,7 @@ from edge.devices.chargers.wishes import AnyWish
 from edge.safety.causes import Cause, CauseKey, Connector, Hearer, Place, Trip
 from edge.safety.interlock import Action, Matrix
 from edge.safety.ladder import ORDINARY, Confirmed, Rungs, StopLadder
+from edge.safety.latches import Latch, place_covers
 from edge.safety.outputs import OutputFault, Outputs, Write
 from edge.safety.surviving import surviving
 from shared.contracts.alarm_codes import CATALOGUE
@@ -73,6 +74,7 @@ class Hands:
         self.is_line_down: Callable[[str], bool] = lambda _device: False
         self._trips: list[Trip] = []
         self._isolated: set[Connector] = set()
+        self._known: set[str] = set()
         self._news: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     # Causes
@@ -80,32 +82,73 @@ class Hands:
     def take(self, protection: Protection, now: Moment) -> None:
         """Act by another document; what stands goes on standing."""
         self.matrix = Matrix(protection)
-        self.outputs.configure(protection.outputs, now)
+        self._known = {f"sensor:{device.name}" for device in protection.devices}
+        self._known |= {f"zone:{zone.name}" for zone in protection.zones}
+        self._configure(protection.outputs, now)
         for connector in self._isolated:
             self.outputs.want(isolation(connector), self.outputs.contactors_of(connector), now)
         for cause in list(self.causes.values()):
-            if cause.unsure_s is not None and not cause.latched:
-                continue
-            before = set(cause.action.connectors)
-            cause.action = self.matrix.act(cause.code, cause.object, self._connectors())
-            is_new_there = bool(set(cause.action.connectors) - before)
-            if is_new_there and cause.active and cause.unsure_s is None:
-                self._act(cause, now)
-            else:
-                keep = self.outputs.want if cause.latched else self.outputs.want_only
-                keep(cause.key, _outputs(cause.action), now)
+            if cause.unsure_s is None or cause.latched:
+                with surviving(cause.code):
+                    self._go_on(cause, now)
+
+    def _configure(self, outputs: Iterable[Output], now: Moment) -> None:
+        """Take the outputs; the next tick closes contactors, when it is known which stay open."""
+        held, self.outputs.hold_contactors = self.outputs.hold_contactors, True
+        try:
+            self.outputs.configure(outputs, now)
+        finally:
+            self.outputs.hold_contactors = held
+
+    def _go_on(self, cause: Cause, now: Moment) -> None:
+        """Do by the present document what a cause that stands asks for."""
+        before = set(cause.action.connectors)
+        cause.action = self.matrix.act(cause.code, self._where(cause), self._connectors())
+        is_there = cause.active and cause.unsure_s is None
+        if is_there and set(cause.action.connectors) - before:
+            self._act(cause, now)
+            return
+        # What is gone, or not yet seen again, opens nothing that its trip did not open.
+        names = _outputs(cause.action) if is_there else cause.action.sirens
+        at_once = cause.action.open_contactors is OpenContactor.AT_ONCE
+        if cause.opened or (cause.unsure_s is not None and at_once):
+            names = (*names, *self._contactors_above(cause.latched))
+        keep = self.outputs.want if cause.latched else self.outputs.want_only
+        keep(cause.key, names, now)
+
+    def _where(self, cause: Cause) -> str:
+        """Return where a document sees a cause; one whose sensor is gone from it, by its zone."""
+        kind, _, _ = cause.object.partition(":")
+        if kind not in ("sensor", "zone") or cause.object.partition("/")[0] in self._known:
+            return cause.object
+        if (zone := f"zone:{cause.zone}") in self._known:
+            return zone
+        return Latch(*min(cause.latched), cause.code, 0).subject if cause.latched else cause.object
+
+    def _contactors_above(self, places: set[Place]) -> tuple[str, ...]:
+        return tuple(
+            output.name
+            for output in self.outputs.specs()
+            if output.kind is OutputKind.CONTACTOR
+            and any(place_covers(place, each) for place in places for each in output.connectors)
+        )
 
     def restore(
-        self, code: str, object_: str, places: set[Place], at: Moment, *, silenced: bool
+        self,
+        code: str,
+        object_: str,
+        places: set[Place],
+        at: Moment,
+        *,
+        silenced: bool,
+        opened: bool,
     ) -> None:
         """Take a cause that stood before a restart; `take` switches on what its latches want.
 
         Without a latch it is only an alarm that waits for its rule to speak again.
         """
         action = Action(cause=code)
-        if places:
-            action = self.matrix.act(code, object_, self._connectors())
-        cause = Cause(code, object_, at, action, latched=places, unsure_s=at.mono_s)
+        cause = Cause(code, object_, at, action, latched=places, opened=opened, unsure_s=at.mono_s)
         self.causes[cause.key] = cause
         if silenced:
             self.outputs.silence(cause.key, at)
@@ -225,6 +268,7 @@ class Hands:
             self.outputs.want(cause.key, action.sirens, at, anew=True)
         if policy is OpenContactor.AT_ONCE:
             trip.contactors = action.contactors
+            cause.opened = True
             with surviving("contactors"):
                 self.outputs.want(cause.key, action.contactors, at, anew=True)
             for connector in action.connectors:

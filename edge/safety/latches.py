@@ -28,6 +28,8 @@ class Latch(Struct, frozen=True):
     until_unplugged: bool = False
     object: str = ""
     """Where the cause was noticed, as alarms name it; "" is the place itself."""
+    opened: bool = False
+    """The contactors above the place were opened with it."""
 
     @property
     def place(self) -> Place:

@@ -126,6 +126,7 @@ class Guard:
                 cause.at.wall_ms,
                 until_unplugged=until_unplugged,
                 object=_object_of(cause, place),
+                opened=cause.opened,
             )
             effects.changes.append(station.latches.set(latch))
         effects.add(self._show_latches(cause.at))
@@ -278,6 +279,7 @@ class Guard:
             {latch.place},
             Moment(latch.set_ms, now.mono_s),
             silenced=alarm is not None and alarm.silenced,
+            opened=latch.opened,
         )
 
     def _restore_alarms(self, now: Moment) -> None:
