@@ -45,6 +45,7 @@ class FieldBus:
         self._profiles = load_profiles() if profiles is None else profiles
         self._lines = {config.name: Line(config, clock, publish) for config in lines}
         self._coils: dict[str, Coil] = {}
+        self._told_missing: set[str] = set()
 
     def configure(self, protection: Protection, *, strict: bool = True) -> None:
         """Poll and write by this document from the next transaction on.
@@ -67,6 +68,7 @@ class FieldBus:
         for line in self._lines.values():
             line.set_plan(plan_line(line.config, protection, self._profiles))
         self._coils = plan_coils(protection, self._profiles)
+        self._told_missing.clear()
 
     async def run(self) -> None:
         """Serve all lines until cancelled."""
@@ -87,12 +89,15 @@ class FieldBus:
         """Switch an output ahead of all polling; returns at once.
 
         `done(answered, when)` is called on the loop, once: False when the device did not answer
-        or refused, when the line is down, or when no such output has a device.
+        or refused, when the line is down, or when no such output has a device. That last is
+        logged once per document: who asks for it asks again and again.
         """
         coil = self._coils.get(output_name)
         line = self._lines.get(coil.line) if coil is not None else None
         if coil is None or line is None:
-            logger.error("no such output output=%s", output_name)
+            if output_name not in self._told_missing:
+                self._told_missing.add(output_name)
+                logger.error("no such output output=%s", output_name)
             at = Moment(self._clock.now_ms(), self._clock.monotonic_s())
             asyncio.get_running_loop().call_soon(done, False, at)
             return
