@@ -34,12 +34,13 @@ from edge.safety.ruleset import RuleSet
 from edge.safety.speaker import Speaker
 from edge.safety.surviving import surviving
 from edge.safety.watch import Watch
-from shared.contracts.protection import Protection, Quality, Quantity
+from shared.contracts.protection import Protection, Quantity
 
 _SECOND_S = 1.0
 _SURE_S = 10.0
 """Good values for so long, and a rule that spoke before a restart has nothing to say."""
 _SURE_AT_LAST_S = 60.0
+"""Without a sensor that could say so, this long after a restart."""
 
 
 def unplugged(report: ConnectorSampled) -> bool:
@@ -92,8 +93,6 @@ class SafetyEngine:
         self.watch = Watch(self.hands, self.proof, self.speaker, hearer)
         self._vehicles: set[Connector] = set()
         self._meters: dict[str, Connector] = {}
-        self._good_since_s: dict[str, float] = {}
-        self._unsure = False
         self._second_s = 0.0
 
     def activate(self, protection: Protection, now: Moment) -> None:
@@ -120,10 +119,6 @@ class SafetyEngine:
         self.proof.on_point(report)
         if report.device in self._meters and report.quantity is Quantity.CURRENT_A:
             self._on_meter(self._meters[report.device], report)
-        if self._unsure and report.quality is Quality.GOOD:
-            self._good_since_s.setdefault(
-                f"sensor:{report.device}/{report.point}", report.at.mono_s
-            )
         self.hands.tell_all()
 
     def _on_meter(self, connector: Connector, report: PointSampled) -> None:
@@ -266,7 +261,6 @@ class SafetyEngine:
     ) -> None:
         """Take a cause that stood before a restart; its rule speaks again, or it is over."""
         self.hands.restore(code, object_, places, at, silenced=silenced, opened=opened)
-        self._unsure = True
 
     # Questions
 
@@ -321,13 +315,15 @@ class SafetyEngine:
     def _make_sure(self, now: Moment) -> None:
         """End what was restored after a restart and is not there any more."""
         for cause in list(self.hands.causes.values()):
-            if cause.unsure_s is None:
-                continue
-            good_s = self._good_since_s.get(
-                cause.object, cause.unsure_s + _SURE_AT_LAST_S - _SURE_S
-            )
-            if now.mono_s - good_s >= _SURE_S:
+            if cause.unsure_s is not None and self._is_over(cause, cause.unsure_s, now):
                 self.hands.notice(cause.code, cause.object, now, {}, active=False)
+
+    def _is_over(self, cause: Cause, unsure_s: float, now: Moment) -> bool:
+        """Whether values say so; what is latched does not end because a burnt sensor is silent."""
+        if self._rules.is_quiet(*cause.key, _SURE_S):
+            return True
+        waits = bool(cause.latched) and self._rules.can_see(*cause.key)
+        return not waits and now.mono_s - unsure_s >= _SURE_AT_LAST_S
 
 
 def _each(now: Moment, *steps: Callable[[Moment], None]) -> None:

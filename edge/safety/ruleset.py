@@ -7,7 +7,7 @@ many rules see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -142,6 +142,25 @@ class RuleSet:
                 if not track.hold.waiting:
                     del self._waiting[track.key]
         return findings
+
+    def is_quiet(self, code: str, object_: str, for_s: float) -> bool:
+        """Whether all rules that see a cause have said that long that it is not there.
+
+        A rule that waits before it speaks has nothing to say before it has waited.
+        """
+        tracks = [track for track in self._tracks.values() if track.identity == (code, object_)]
+        return bool(tracks) and all(
+            track.hold.quiet_s >= max(for_s, track.rule.hold_s) for track in tracks
+        )
+
+    def can_see(self, code: str, object_: str) -> bool:
+        """Whether a sensor of this document can say that a cause is there, or is not."""
+        kind, _, name = object_.partition(":")
+        known: Mapping[str, Container[str]] = {
+            "sensor": self._devices, "zone": self._connectors, "station": ("",),
+        }  # fmt: skip
+        has_rule = any(rule.code == code for rule in self._rules.values())
+        return has_rule and name.partition("/")[0] in known.get(kind, ())
 
     def raised(self) -> list[Finding]:
         """Return the findings that last."""

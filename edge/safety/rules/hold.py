@@ -15,6 +15,7 @@ class Hold:
         self._clear_s = clear_s
         self._since_s: float | None = None
         self._known = False
+        self._quiet_s: tuple[float, float] | None = None
         self.active = active
 
     @property
@@ -22,9 +23,18 @@ class Hold:
         """Whether time alone may change it: `due` wants to be asked."""
         return self._since_s is not None and self._known
 
+    @property
+    def quiet_s(self) -> float:
+        """For how long values have said without a break that nothing is there, seconds."""
+        return self._quiet_s[1] - self._quiet_s[0] if self._quiet_s else 0.0
+
     def feed(self, verdict: bool | None, mono_s: float) -> bool:
         """Take a verdict; return whether `active` changed."""
         self._known = verdict is not None
+        if verdict is False:
+            self._quiet_s = (self._quiet_s[0] if self._quiet_s else mono_s), mono_s
+        else:
+            self._quiet_s = None
         if verdict is None:
             return False
         if verdict is self.active:

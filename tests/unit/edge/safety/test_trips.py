@@ -177,6 +177,52 @@ async def test_a_trip_comes_back_over_a_restart_without_tripping_again(
     assert again.coils["siren"], "still nobody looked"
 
 
+async def restart_in_smoke(site: Site, protection: p.Protection) -> Field:
+    await site.settle()
+    await site.restart()
+    again = Field(site)
+    again.install(protection)
+    return again
+
+
+async def test_a_detector_that_burned_does_not_end_its_trip_after_a_restart(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    again = await restart_in_smoke(site, PLANT)
+    again.pass_s(35.0)
+    again.pass_s(35.0, lambda: again.point("d1", None))
+    assert site.station.safety.is_dangerous((CP, 1), site.at())
+    again.pass_s(11.0, lambda: again.point("d1", 0.0))
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+
+
+async def test_a_detector_that_was_taken_out_holds_nobody_up_after_a_restart(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    without = tuple(each for each in PLANT.devices if each.name != "d1")
+    plant = p.Protection(zones=PLANT.zones, devices=without, outputs=PLANT.outputs)
+    again = await restart_in_smoke(site, plant)
+    again.pass_s(62.0)
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+
+
+async def test_a_rule_that_waits_has_its_time_after_a_restart(site: Site, field: Field) -> None:
+    smoke = p.Select(quantity=p.Quantity.SMOKE)
+    rule = p.Threshold(rule_id="s", code="smoke", select=smoke, above=0.5, hold_s=20.0)
+    plant = document(SIREN, rules=(rule,))
+    field.install(plant)
+    field.pass_s(21.0, lambda: field.point("d1", 1.0))
+    again = await restart_in_smoke(site, plant)
+    again.pass_s(12.0, lambda: again.point("d1", 1.0))
+    assert site.station.safety.is_dangerous((CP, 1), site.at())
+    again.pass_s(15.0, lambda: again.point("d1", 0.0))
+    assert site.station.safety.is_dangerous((CP, 1), site.at())
+    again.pass_s(6.0, lambda: again.point("d1", 0.0))
+    assert not site.station.safety.is_dangerous((CP, 1), site.at())
+
+
 async def test_a_silence_holds_over_a_restart(site: Site, field: Field) -> None:
     field.point("d1", 1.0)
     alarm = site.station.alarms.find("smoke", "sensor:d1/smoke")
