@@ -119,6 +119,7 @@ async def alarms_page(
         "alarms/list.html",
         alarms=rows,
         groups=[group for group in groups if group.count > 1][:_GROUPS_SHOWN],
+        worst_params=groups[0].params if groups else None,
         total=sum(group.count for group in groups),
         counts=await queries.counts_by_severity(session, staff.operator_id, now),
         stations=stations,

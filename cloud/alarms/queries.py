@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -46,11 +47,13 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """All alarms of one code at one station. `severity` is the worst of them."""
+    """All alarms of one code at one station. `severity` is the worst of them, `params` are those
+    of the newest that is as bad."""
 
     station_id: UUID | None
     code: str
     severity: Severity
+    params: Mapping[str, Any]
     count: int
     unseen: int
     repeats: int
@@ -73,11 +76,14 @@ async def groups(
 ) -> list[Group]:
     """Return alarms by code and station: drills last, the worst first, then the newest."""
     unseen = sa.and_(*_of_view(View.UNSEEN, now))
+    worst_first = (col(Alarm.drill), _rank, col(Alarm.id).desc())
+    params = sa.func.array_agg(aggregate_order_by(col(Alarm.params), *worst_first))
     rows = await session.execute(
         sa.select(
             col(Alarm.station_id),
             col(Alarm.code),
             sa.func.min(_rank).label("rank"),
+            params[1].label("params"),
             sa.func.count().label("count"),
             sa.func.count().filter(unseen).label("unseen"),
             sa.func.sum(col(Alarm.repeats)).label("repeats"),
@@ -195,6 +201,7 @@ def _group(row: sa.RowMapping) -> Group:
         station_id=row["station_id"],
         code=row["code"],
         severity=list(Severity)[row["rank"]],
+        params=row["params"],
         count=row["count"],
         unseen=row["unseen"],
         repeats=int(row["repeats"]),

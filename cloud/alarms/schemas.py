@@ -80,12 +80,12 @@ class GroupRead(BaseModel):
 
     @classmethod
     def of(cls, group: Group, station_no: str, *, chinese: bool) -> GroupRead:
-        """Return a group as it goes over HTTP; its title has no values, they differ."""
+        """Return a group as it goes over HTTP; its title has the values of the worst."""
         return cls(
             station_id=group.station_id,
             station_no=station_no,
             code=group.code,
-            title=texts_of(group.code, {}, chinese=chinese).title,
+            title=texts_of(group.code, group.params, chinese=chinese).title,
             severity=group.severity,
             count=group.count,
             unseen=group.unseen,

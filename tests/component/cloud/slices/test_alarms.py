@@ -16,6 +16,7 @@ from cloud.alarms import service as alarms
 from cloud.alarms.history import moments_of
 from cloud.alarms.models import Alarm, Drill, Step, Trip
 from cloud.alarms.queries import Filter, View
+from cloud.alarms.schemas import GroupRead
 from cloud.core.pagination import CursorError
 from shared.clock import to_ms
 from shared.contracts.commands import AcknowledgeAlarm, ShelveAlarm
@@ -317,6 +318,28 @@ async def test_groups_show_the_worst_first(world: World) -> None:
     assert [group.count for group in await queries.groups(world.session, operator_id, only, END)]
     rows, count = await queries.open_alarms(world.session, operator_id, now=END, limit=3)
     assert (count, [row.code for row in rows]) == (8, [HOT, HOT, "door_open"])
+
+
+async def test_a_group_says_what_the_newest_of_its_worst_says(world: World) -> None:
+    def fault(number: int, severity: Severity, faults: str, *, drill: bool = False) -> AlarmRaised:
+        return raised(
+            number,
+            code="charge_point_fault",
+            severity=severity,
+            object=f"charge_point:{number}",
+            params={"faults": faults},
+            drill=drill,
+        )
+
+    await world.deliver(
+        fault(1, Severity.MAJOR, "older"),
+        fault(2, Severity.MAJOR, "worst"),
+        fault(3, Severity.MINOR, "newest"),
+        fault(4, Severity.CRITICAL, "tried", drill=True),
+    )
+    [group] = await queries.groups(world.session, world.station.operator_id, Filter(), END)
+    read = GroupRead.of(group, world.station.station_no, chinese=False)
+    assert read.title == "Charge point fault: worst"
 
 
 async def test_a_long_list_is_read_in_parts_worst_first(world: World) -> None:
