@@ -6,6 +6,8 @@ such equipment set, [own] our proposal. All of them are data: a station sets its
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from shared.contracts.protection import (
     NAME_MAX,
     AnyRule,
@@ -324,9 +326,19 @@ BUILT_IN_INTERLOCKS: tuple[Interlock, ...] = (
 """What each cause does."""
 
 MUST_STOP = frozenset(
-    {"battery_over_temperature", "battery_reports_danger", "emergency_button", "emergency_stop"}
+    {
+        "battery_over_temperature",
+        "battery_reports_danger",
+        "emergency_button",
+        "emergency_stop",
+        "heat",
+        "smoke",
+    }
 )
 """Causes whose stop and latch no document may take away."""
+
+_LEAST = {row.cause: row for row in BUILT_IN_INTERLOCKS if row.cause in MUST_STOP}
+_RESETS = tuple(Reset)
 
 
 def rules_of(protection: Protection) -> tuple[AnyRule, ...]:
@@ -335,7 +347,22 @@ def rules_of(protection: Protection) -> tuple[AnyRule, ...]:
 
 
 def interlocks_of(protection: Protection) -> tuple[Interlock, ...]:
-    """Return the whole matrix: the document's rows, then the built-in rows of other causes."""
-    own = protection.interlocks or ()
+    """Return the whole matrix: the document's rows, then the built-in rows of other causes.
+
+    Causes that must stop do, also by a document that was good before they had to.
+    """
+    own = tuple(with_least(row) for row in protection.interlocks or ())
     named = {row.cause for row in own}
     return (*own, *(row for row in BUILT_IN_INTERLOCKS if row.cause not in named))
+
+
+def with_least(row: Interlock) -> Interlock:
+    """Return a row with the stop and the latch that its cause has at least."""
+    least = _LEAST.get(row.cause)
+    if least is None:
+        return row
+    return structs.replace(
+        row,
+        stop=least.stop if row.stop is Reach.NONE else row.stop,
+        reset=max(row.reset, least.reset, key=_RESETS.index),
+    )

@@ -34,7 +34,7 @@ from shared.contracts.protection import (
     Zone,
 )
 from shared.errors import ProtectionError
-from shared.protection.built_in import MUST_STOP, interlocks_of, rules_of
+from shared.protection.built_in import interlocks_of, rules_of, with_least
 
 UNIT_ID_MAX = 247
 HOLD_MAX_S = 7 * 86_400.0
@@ -148,10 +148,12 @@ def _check_interlocks(protection: Protection) -> None:
 
 
 def _check_latch(row: Interlock, at: str) -> None:
-    if row.cause in MUST_STOP and row.stop is Reach.NONE:
+    least = with_least(row)
+    if row.stop is not least.stop:
         raise ProtectionError(f"{at}.stop", f"{row.cause} always stops something")
-    if row.cause in MUST_STOP and row.reset is Reset.NO_LATCH:
-        raise ProtectionError(f"{at}.reset", f"{row.cause} always blocks until it is reset")
+    if row.reset is not least.reset:
+        why = f"{row.cause} always blocks, use {least.reset}"
+        raise ProtectionError(f"{at}.reset", why)
     if row.reset is Reset.UNPLUGGED and row.stop not in (Reach.NONE, Reach.CONNECTOR):
         raise ProtectionError(f"{at}.reset", "only a connector is freed by unplugging")
 

@@ -25,7 +25,7 @@ from shared.contracts.protection import (
     Threshold,
     Vote,
 )
-from shared.protection.built_in import interlocks_of, rules_of
+from shared.protection.built_in import MUST_STOP, interlocks_of, rules_of
 from shared.protection.words import (
     OPENINGS,
     QUANTITIES,
@@ -54,6 +54,8 @@ class InterlockRow(Struct, frozen=True, kw_only=True):
     refuses: str
     reset: str
     who: str
+    kept: str
+    """What no document may take away."""
 
 
 class RuleRow(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ def _interlock(row: Interlock, language: Language) -> InterlockRow:
         refuses=pick(REACHES[refused], language) if row.no_new_starts else _NONE,
         reset=pick(RESETS[row.reset], language) if latched else _NONE,
         who=pick(ROLES[row.role], language) if latched else _NONE,
+        kept=pick(("停止、锁定", "stop, latch"), language) if row.cause in MUST_STOP else _NONE,
     )
 
 

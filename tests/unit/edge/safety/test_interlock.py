@@ -130,7 +130,7 @@ def test_reach(
     places: tuple[tuple[str, int], ...],
     stopped: tuple[tuple[str, int], ...],
 ) -> None:
-    action = act(object_, stop=reach)
+    action = act(object_, "water", stop=reach)
     assert (action.places, action.connectors) == (places, stopped)
     assert action.stops is (reach is not Reach.NONE)
 
@@ -171,7 +171,7 @@ def test_contactors(when: OpenContactor, names: tuple[str, ...], opened: OpenCon
 
 
 def test_without_a_latch_no_place_is_blocked() -> None:
-    action = act("connector:B:1", stop=Reach.CONNECTOR, reset=Reset.NO_LATCH)
+    action = act("connector:B:1", "water", stop=Reach.CONNECTOR, reset=Reset.NO_LATCH)
     assert (action.connectors, action.places) == ((B1,), ())
 
 

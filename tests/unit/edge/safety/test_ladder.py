@@ -186,8 +186,11 @@ async def test_a_charge_point_that_says_zero_is_not_believed_against_its_meter(
 
 
 async def test_what_was_cut_off_stays_so_until_a_person_resets_it(site: Site) -> None:
-    rows = (p.Interlock(cause="smoke", stop=p.Reach.ZONE, reset=p.Reset.UNPLUGGED),)
-    field, _ = await begin(site, document(K1, interlocks=rows, zones=PLANT.zones))
+    smoke = p.Select(quantity=p.Quantity.SMOKE)
+    rules = (p.Threshold(rule_id="s", code="water", select=smoke, above=0.5),)
+    rows = (p.Interlock(cause="water", stop=p.Reach.ZONE, reset=p.Reset.UNPLUGGED),)
+    plant = document(K1, interlocks=rows, rules=rules, zones=PLANT.zones)
+    field, _ = await begin(site, plant)
     trip(site, field)
     site.lose()
     field.point("d1", 0.0)

@@ -43,6 +43,7 @@ from shared.protection import (
     rules_of,
     unit_of,
 )
+from shared.protection.built_in import MUST_STOP
 
 NO = "32010600019236"
 DETECTOR = Device(name="smoke-1", line="hall", unit_id=1, profile="ug3", zone="north")
@@ -71,6 +72,7 @@ GOOD = Protection(
     interlocks=(Interlock(cause="heat", stop=Reach.STATION),),
     site=Site(name_zh="一号站", contacts=(Contact(name_zh="值班", name_en="Duty", phone="119"),)),
 )
+WATER = Interlock(cause="water")
 CABLE = Select(quantity=Quantity.CABLE_TEMP_C)
 SMOKE = Select(quantity=Quantity.SMOKE)
 
@@ -159,11 +161,16 @@ MISTAKES = [
     *at("interlocks[1].cause", rows(cause="boredom"), rows(cause="heat")),
     *at("interlocks[1].message", rows(message="a/b")),
     *at("interlocks[1].role", rows(role="guest")),
-    *at("interlocks[1].stop", rows(cause="battery_over_temperature", stop=Reach.NONE)),
+    *at(
+        "interlocks[1].stop",
+        *(rows(cause=cause, stop=Reach.NONE) for cause in sorted(MUST_STOP - {"heat"})),
+        structs.replace(GOOD, interlocks=(WATER, Interlock(cause="heat"))),
+    ),
     *at(
         "interlocks[1].reset",
-        rows(cause="emergency_button", reset=Reset.NO_LATCH),
-        rows(reset=Reset.UNPLUGGED),
+        *(rows(cause=cause, reset=Reset.NO_LATCH) for cause in sorted(MUST_STOP - {"heat"})),
+        rows(stop=Reach.CONNECTOR, reset=Reset.UNPLUGGED),
+        rows(cause="cell_over_voltage", reset=Reset.UNPLUGGED),
     ),
     *at("rules[1].rule_id", rule(rule_id=""), rule(rule_id="hot")),
     *at("rules[1].code", rule(code="boredom"), rule(code="tariff_missing")),
@@ -303,6 +310,14 @@ def test_a_row_replaces_the_built_in_row_of_its_cause_and_no_other() -> None:
     assert by_cause["heat"].stop is Reach.STATION
     built_in = {row.cause: row for row in BUILT_IN_INTERLOCKS}
     assert by_cause == built_in | {"heat": Interlock(cause="heat", stop=Reach.STATION)}
+
+
+@pytest.mark.parametrize("cause", sorted(MUST_STOP))
+def test_a_document_that_was_stored_before_stops_and_blocks_all_the_same(cause: str) -> None:
+    row = Interlock(cause=cause, stop=Reach.NONE, reset=Reset.NO_LATCH, message="fire")
+    (acts,) = [each for each in interlocks_of(Protection(interlocks=(row,))) if each.cause == cause]
+    (built_in,) = [each for each in BUILT_IN_INTERLOCKS if each.cause == cause]
+    assert acts == structs.replace(row, stop=built_in.stop, reset=built_in.reset)
 
 
 def test_two_ways_to_write_the_same_have_one_hash() -> None:

@@ -22,6 +22,7 @@ from shared.contracts.protection import (
     Vote,
 )
 from shared.protection import BUILT_IN_INTERLOCKS, BUILT_IN_RULES
+from shared.protection.built_in import MUST_STOP
 from shared.protection.tables import interlock_rows, rule_rows
 from shared.protection.words import QUANTITIES, Language
 
@@ -47,11 +48,17 @@ def test_the_matrix_shows_what_stops_most_first() -> None:
 
 
 def test_a_documents_own_row_is_shown_in_chinese() -> None:
-    row = Interlock(cause="smoke", stop=Reach.STATION, reset=Reset.NO_LATCH, no_new_starts=True)
+    row = Interlock(cause="water", stop=Reach.STATION, reset=Reset.NO_LATCH, no_new_starts=True)
     rows = interlock_rows(Protection(interlocks=(row,)), "zh")
-    shown = next(row for row in rows if row.code == "smoke")
-    assert (shown.cause, shown.stops, shown.opens) == ("烟雾报警", "全站", "停止未确认时")
+    shown = next(row for row in rows if row.code == "water")
+    assert (shown.cause, shown.stops, shown.opens) == ("水浸报警", "全站", "停止未确认时")
     assert (shown.refuses, shown.reset, shown.who, shown.sounds) == ("全站", "—", "—", "—")
+
+
+def test_the_matrix_says_what_no_document_may_take_away() -> None:
+    rows = interlock_rows(Protection(), "en")
+    assert {row.code for row in rows if row.kept == "stop, latch"} == MUST_STOP
+    assert {row.kept for row in rows if row.code not in MUST_STOP} == {"—"}
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
