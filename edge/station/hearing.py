@@ -117,7 +117,11 @@ class Hearing:
         return effects
 
     def _is_faulty(self, report: r.ConnectorSampled) -> bool:
-        return report.state is r.WireState.FAULT or report.faults != 0
+        if report.faults != 0 or report.state is not r.WireState.FAULT:
+            return report.faults != 0
+        # Without supply a connector calls itself faulty: that the station cut it off is known.
+        connector = (report.charge_point_no, report.connector_no)
+        return not self._station.safety.outputs.is_isolated(connector)
 
     def _on_fault_bits(self, report: r.ConnectorSampled, place: str) -> Effects:
         at_ms = report.at.wall_ms
@@ -221,6 +225,9 @@ class Hearing:
 
     def _on_battery(self, report: r.BatteryIdentified | r.BatteryLimits) -> None:
         self._station.perform(evidence.on_battery(self._station.book, report))
+        if isinstance(report, r.BatteryIdentified):
+            connector = (report.charge_point_no, report.connector_no)
+            self._station.live.get(connector).vin = report.vin
 
     def _on_start_requested(self, report: r.StartRequested) -> None:
         self._station.perform(self._station.starts.on_request(report))

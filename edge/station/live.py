@@ -25,6 +25,8 @@ class ConnectorNow(Struct):
     sample: ConnectorSampled | None = None
     transaction_id: UUID | None = None
     amount_fen: int = 0
+    vin: str = ""
+    """Of the vehicle that is plugged in, also after its charge; "" when it never said."""
     online: bool = False
     has_charged: bool = False
     latched: bool = False
@@ -76,7 +78,7 @@ class LiveState:
         if sample.state is WireState.CHARGING:
             now.has_charged = True
         elif not sample.plugged_in:
-            now.has_charged = False
+            now.has_charged, now.vin = False, ""
         return self._settle(now, sample.at)
 
     def on_link(self, charge_point_no: str, now: Moment, *, online: bool) -> Effects:

@@ -218,7 +218,7 @@ class ViewBuilder:
             cable_temp_c=sample.cable_temp_c,
             cell_voltage_max_cv=self._cell_cv.get(entry.connector),
             transaction_no=sample.transaction_no,
-            vin=running.battery.vin if running else "",
+            vin=(running.battery.vin if running else "") or entry.vin,
             faults=sample.faults,
         )
 
