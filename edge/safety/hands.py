@@ -215,6 +215,8 @@ class Hands:
         cause.active, cause.unsure_s = True, None
         if worse:
             cause.severity = severity
+        if changed:
+            # Who silenced it heard of something else: of less, or of what then was gone.
             self.outputs.sound_again(cause.key, at)
         if changed or cause.params != params:
             cause.params = dict(params)

@@ -149,9 +149,9 @@ class AlarmBook:
     ) -> Effects:
         """Raise an alarm of the catalogue about an object, named as in `AlarmRaised.object`.
 
-        One that is open already is only counted and shows the newer values; when it became worse
-        it is raised once more under a new id, as if nobody had seen it: what somebody says of the
-        old one is not said of this.
+        One that is open already is only counted and shows the newer values; when it became worse,
+        or comes back after somebody saw it go, it is raised once more under a new id, as if nobody
+        had seen it: what somebody says of the old one is not said of this.
 
         Args:
             code: In the catalogue.
@@ -191,6 +191,9 @@ class AlarmBook:
         if _is_worse(alarm, known) or (known.drill and not drill):
             return self._start_over(alarm, now_ms)
         alarm = structs.replace(alarm, severity=known.severity)
+        was_seen = known.acknowledged_ms is not None or known.silenced
+        if came_back and was_seen and known.shelved_until_ms is None:
+            return self._start_over(alarm, now_ms)
         if came_back:
             return self._keep(alarm)
         # A newer figure alone is not worth a commit.

@@ -154,6 +154,27 @@ async def test_silence_ends_the_sound_of_this_alarm_only(site: Site, field: Fiel
     assert field.coils["siren"], "a new alarm sounds"
 
 
+async def test_a_fire_that_comes_back_sounds_again_and_nobody_has_seen_it(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    book, now_ms = site.station.alarms, site.clock.now_ms()
+    alarm = book.find("smoke", "sensor:d1/smoke")
+    assert alarm is not None
+    site.station.guard.on_silenced(alarm)
+    site.station.perform(book.silence(alarm.alarm_id, "li", now_ms))
+    site.station.perform(book.acknowledge(alarm.alarm_id, "li", now_ms))
+    field.pass_s(36.0, field.calm)
+    field.point("d1", 1.0)
+    field.pass_s(1.0)
+    assert field.coils["siren"]
+    back = book.find("smoke", "sensor:d1/smoke")
+    assert back is not None
+    assert (back.acknowledged_ms, back.silenced) == (None, False)
+    await site.settle()
+    assert len({trip.trip_id for trip in site.told(e.SafetyTripped)}) == 1
+
+
 async def test_a_trip_comes_back_over_a_restart_without_tripping_again(
     site: Site, field: Field
 ) -> None:
