@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms.queries import open_alarms
 from cloud.core.commands import TIME_SCALE
-from cloud.live.reading import Values, read_values
+from cloud.live.reading import Values, read_values, while_it_charges
 from cloud.orders.queries import DayTotals, ended_since, newest
 from cloud.orders.rules import OPEN
 from cloud.stations import lookup
@@ -201,6 +201,7 @@ def connector_view(row: Connector, values: Values, *, now_ms: int, scale: float)
     `scale` is how much faster than real the clock runs, so that ages are real seconds.
     """
     age_ms = now_ms - values.get("values_at_ms", now_ms)
+    values = while_it_charges(values, row.status)
     return ConnectorView(
         charge_point_no=row.charge_point_no,
         connector_no=row.connector_no,

@@ -10,9 +10,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cloud.live.store import latest_key, live_key
+from shared.contracts.words import ConnectorStatus
 from shared.money import divide_half_up
 
 _E4_PER_FEN = 100
+_OF_CHARGING = frozenset({"power_w", "current_da", "remaining_min"})
 
 Values = dict[str, Any]
 
@@ -33,6 +35,16 @@ async def read_values(redis: Redis, station_nos: Sequence[str]) -> dict[str, dic
         return {station_no: {} for station_no in station_nos}
     pairs = zip(answers[::2], answers[1::2], strict=True)
     return {no: _laid_over(*pair) for no, pair in zip(station_nos, pairs, strict=True)}
+
+
+def while_it_charges(values: Values, status: ConnectorStatus) -> Values:
+    """Return values without those that mean nothing unless the connector charges. Pure.
+
+    The last sample of a charge may still say a power and minutes left, and nothing follows it.
+    """
+    if status is ConnectorStatus.CHARGING:
+        return values
+    return {name: value for name, value in values.items() if name not in _OF_CHARGING}
 
 
 def _laid_over(*sources: dict[bytes, bytes]) -> dict[str, Values]:

@@ -22,7 +22,7 @@ from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import Reader, RedisDep
 from cloud.core.errors import NotFoundError, UnavailableError, error_responses
 from cloud.core.json import FastJson
-from cloud.live.reading import read_values
+from cloud.live.reading import read_values, while_it_charges
 from cloud.live.store import stream_key
 from cloud.stations import lookup
 from cloud.web.streams import BEAT, HEARTBEAT_S, OPENED, STREAM_S, stream
@@ -47,13 +47,16 @@ async def read_live(
 ) -> Response:
     """Show each connector: what it does, from the database; its latest values, from Redis.
 
-    `values_at_ms` says how old values are. Without Redis they are missing, nothing else.
+    Power, current and minutes left are there only while it charges. `values_at_ms` says how old
+    values are. Without Redis they are missing, nothing else.
     """
     station = await lookup.station_by_no(session, staff.operator_id, station_no)
     values = (await read_values(redis, [station_no]))[station_no]
     connectors = [
         {
-            **values.get(f"{row.charge_point_no}:{row.connector_no}", {}),
+            **while_it_charges(
+                values.get(f"{row.charge_point_no}:{row.connector_no}", {}), row.status
+            ),
             "charge_point_no": row.charge_point_no,
             "connector_no": row.connector_no,
             "status": row.status,

@@ -41,15 +41,20 @@ function showState(tile, status) {
   tile.querySelector(".word").replaceChildren(word.content.cloneNode(true));
 }
 
+// What means nothing unless the connector charges.
+function showCharging(tile, now) {
+  text(tile.querySelector("[data-cell=power]"), fixed(now.power_w, 1000, 1));
+  text(tile.querySelector("[data-cell=left]"), plain(now.remaining_min));
+}
+
 function showValues(tile, now) {
   const cells = {};
   for (const cell of tile.querySelectorAll("[data-cell]")) cells[cell.dataset.cell] = cell;
-  text(cells.power, fixed(now.power_w, 1000, 1));
+  showCharging(tile, now.status === "charging" ? now : {});
   text(cells.energy, fixed(now.energy_dwh, 10000, 2));
   text(cells.amount, now.amount_fen === null ? "–" : `¥${fixed(now.amount_fen, 100, 2)}`);
   text(cells.soc, plain(now.soc_percent));
   text(cells.battery, plain(now.battery_temp_max_c));
-  text(cells.left, plain(now.remaining_min));
   tile.dataset.ageS = "0";
   tile.heardAt = performance.now();
 }
@@ -65,8 +70,9 @@ function onLive(event) {
     if (!tile) continue;
     if (tile.dataset.state !== now.status) refreshIn(SOON_MS);
     showState(tile, now.status);
-    // A mere change of state carries no values.
+    // A mere change of state carries no values, and ends those of charging.
     if ("power_w" in now) showValues(tile, now);
+    else if (now.status !== "charging") showCharging(tile, {});
   }
 }
 

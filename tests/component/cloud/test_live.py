@@ -18,10 +18,12 @@ from cloud.web.streams import VIEWERS_MAX
 from cloud.worker import Worker
 from ops.embedded import EmbeddedServers
 from shared.contracts.commands import Watch
+from shared.contracts.events import ConnectorStatusChanged
 from shared.contracts.live import LiveConnector, LiveUpdate, encode_live
 from shared.contracts.topics import Lane, up
 from shared.contracts.words import ConnectorStatus
 from tests.component.cloud.conftest import (
+    NOW,
     LogIn,
     TestStation,
     make_station,
@@ -54,6 +56,18 @@ async def send_live(link: TestStation, power_w: int) -> None:
     await link.client.publish(up(link.station_no, Lane.LIVE), encode_live(update), qos=0)
 
 
+def changed(status: ConnectorStatus) -> ConnectorStatusChanged:
+    return ConnectorStatusChanged(
+        occurred_at=NOW,
+        charge_point_no=NUMBER,
+        connector_no=1,
+        status=status,
+        plugged_in=True,
+        faults=0,
+        transaction_id=None,
+    )
+
+
 async def test_values_come_from_telemetry_and_are_overtaken_by_the_live_lane(
     worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
 ) -> None:
@@ -61,6 +75,7 @@ async def test_values_come_from_telemetry_and_are_overtaken_by_the_live_lane(
     url = f"/api/v1/live/stations/{link.station_no}"
     at_ms = time.time_ns() // 1_000_000
     await link.committed(await link.send(Lane.STATE, adopted(NUMBER, 1)))
+    await link.committed(await link.send(Lane.STATE, changed(ConnectorStatus.CHARGING)))
     await link.committed(
         await link.send_samples([meter(NUMBER, at_ms - 9000, 1), meter(NUMBER, at_ms - 5000, 777)])
     )
@@ -75,9 +90,13 @@ async def test_values_come_from_telemetry_and_are_overtaken_by_the_live_lane(
     assert (values["energy_dwh"], values["values_at_ms"]) == (777, at_ms - 5000)
     await send_live(link, 60_000)
     async with asyncio.timeout(5):
-        while (values := await read())["power_w"] != 60_000:  # noqa: ASYNC110
+        while (values := await read()).get("power_w") != 60_000:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert values["power_w"] == 60_000
+    await link.committed(await link.send(Lane.STATE, changed(ConnectorStatus.FINISHED)))
+    values = await read()
+    assert (values["status"], values["energy_dwh"]) == ("finished", 777)
+    assert "power_w" not in values
 
 
 async def test_looking_asks_the_station_for_values_and_a_break_misses_nothing(

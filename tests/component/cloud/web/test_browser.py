@@ -112,6 +112,18 @@ async def send_live(link: TestStation, status: ConnectorStatus, power_w: int) ->
     await link.client.publish(up(link.station_no, Lane.LIVE), encode_live(update), qos=0)
 
 
+def changed(status: ConnectorStatus) -> ConnectorStatusChanged:
+    return ConnectorStatusChanged(
+        occurred_at=NOW,
+        charge_point_no=NUMBER,
+        connector_no=1,
+        status=status,
+        plugged_in=True,
+        faults=0,
+        transaction_id=UUID(int=1),
+    )
+
+
 async def test_a_charge_is_seen_within_two_seconds(
     browser: Browser, hq_url: str, worker: Worker, link: TestStation, viewer_name: str
 ) -> None:
@@ -125,16 +137,7 @@ async def test_a_charge_is_seen_within_two_seconds(
         _, command = await link.commands.get()
     assert isinstance(command, Watch)  # looking is what makes the station send values
 
-    changed = ConnectorStatusChanged(
-        occurred_at=NOW,
-        charge_point_no=NUMBER,
-        connector_no=1,
-        status=ConnectorStatus.CHARGING,
-        plugged_in=True,
-        faults=0,
-        transaction_id=UUID(int=1),
-    )
-    await link.committed(await link.send(Lane.STATE, changed))
+    await link.committed(await link.send(Lane.STATE, changed(ConnectorStatus.CHARGING)))
     await expect(tile).to_contain_text("Charging", timeout=2000)
     await send_live(link, ConnectorStatus.CHARGING, 60_450)
     await expect(tile.locator("[data-cell=power]")).to_have_text("60.5", timeout=2000)
@@ -156,6 +159,16 @@ async def test_a_charge_is_seen_within_two_seconds(
     await expect(alarms).to_contain_text("Battery too hot, 61 °C", timeout=8000)
     await expect(alarms).to_contain_text("Keep away from the vehicle")
     assert re.match(r"\([1-9]\d*\) Overview", await page.title())
+
+    await expect(tile.locator("[data-cell=left]")).to_have_text("21")
+    await link.committed(await link.send(Lane.STATE, changed(ConnectorStatus.FINISHED)))
+    await expect(tile).to_contain_text("Finished", timeout=2000)
+    await send_live(link, ConnectorStatus.FINISHED, 54_300)
+    for cell, words in (("power", "–"), ("left", "–"), ("energy", "12.35")):
+        await expect(tile.locator(f"[data-cell={cell}]")).to_have_text(words)
+    await page.reload()
+    for cell, words in (("power", "–"), ("left", "–"), ("energy", "12.35")):
+        await expect(tile.locator(f"[data-cell={cell}]")).to_have_text(words)
     assert seen == Seen()
 
 

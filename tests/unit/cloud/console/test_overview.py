@@ -63,7 +63,28 @@ def test_values_that_should_move_grow_stale_in_real_seconds(
 ) -> None:
     values = {"values_at_ms": NOW_MS - age_ms, "power_w": 7_000}
     view = connector_view(connector(status), values, now_ms=NOW_MS, scale=scale)
-    assert (view.age_s, view.is_stale, view.power_w) == (age_s, stale, 7_000)
+    assert (view.age_s, view.is_stale) == (age_s, stale)
+
+
+@pytest.mark.parametrize(
+    ("status", "power_w", "remaining_min"),
+    [(ConnectorStatus.CHARGING, 54_300, 36)]
+    + [(each, None, None) for each in ConnectorStatus if each is not ConnectorStatus.CHARGING],
+)
+def test_power_and_minutes_left_go_with_the_charging(
+    status: ConnectorStatus, power_w: int | None, remaining_min: int | None
+) -> None:
+    values = {
+        "values_at_ms": NOW_MS,
+        "power_w": 54_300,
+        "remaining_min": 36,
+        "energy_dwh": 90_000,
+        "amount_fen": 1_234,
+        "soc_percent": 80,
+    }
+    view = connector_view(connector(status), values, now_ms=NOW_MS, scale=1.0)
+    assert (view.power_w, view.remaining_min) == (power_w, remaining_min)
+    assert (view.energy_dwh, view.amount_fen, view.soc_percent) == (90_000, 1_234, 80)
 
 
 def test_without_values_there_is_still_a_tile() -> None:
