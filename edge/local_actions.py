@@ -12,15 +12,14 @@ from uuid import UUID
 
 from msgspec import to_builtins
 
-from edge.local_api import Answer, Handler, LocalApiError
+from edge.local_api import WRONG, Answer, Handler, LocalApiError
 from edge.safety.hands import ISOLATED
 from edge.safety.ladder import ORDINARY
 from edge.safety.latches import STATION, Latch, Place, place_covers
-from edge.station.alarms import AlarmError
 from edge.station.core import Station
 from edge.station.effects import Effects
 from edge.station.open_transaction import Stage
-from edge.station.pins import ROLES, PinError
+from edge.station.pins import ROLES
 from shared.clock import from_ms
 from shared.contracts.events import TransactionStoppedOnSite
 
@@ -60,13 +59,8 @@ class SiteActions:
     def acknowledge(self, request: Request) -> Answer:
         """Somebody saw an alarm."""
         station = self._station
-        try:
-            effects = station.alarms.acknowledge(
-                _id(request, "alarm_id"), _by(request), station.now().wall_ms
-            )
-        except AlarmError as error:
-            raise LocalApiError(str(error)) from error
-        station.perform(effects)
+        alarm_id, by = _id(request, "alarm_id"), _by(request)
+        station.perform(station.alarms.acknowledge(alarm_id, by, station.now().wall_ms))
         return {}
 
     def instruction(self, request: Request) -> Answer:
@@ -80,12 +74,12 @@ class SiteActions:
     def trend(self, request: Request) -> Answer:
         """What a point did in the last hours."""
         station = self._station
-        steps = station.screen.points.trend(
-            str(request.get("device", "")),
-            str(request.get("point", "")),
-            float(request.get("hours") or 24),
-            station.now().wall_ms,
-        )
+        device, point = str(request.get("device", "")), str(request.get("point", ""))
+        points = station.screen.points
+        if (device, point) not in points.latest():
+            raise LocalApiError("no_values", f"point: {device}/{point} has not been heard of")
+        hours = float(request.get("hours") or 24)
+        steps = points.trend(device, point, hours, station.now().wall_ms)
         return {"steps": to_builtins(steps)}
 
     async def pins(self, _request: Request) -> Answer:
@@ -114,11 +108,8 @@ class SiteActions:
         """Switch the sound of an alarm off."""
         by = await self._who(request)
         station, alarm_id = self._station, _id(request, "alarm_id")
-        try:
-            alarm = station.alarms.get(alarm_id)
-            effects = station.alarms.silence(alarm_id, by, station.now().wall_ms)
-        except AlarmError as error:
-            raise LocalApiError(str(error)) from error
+        alarm = station.alarms.get(alarm_id)
+        effects = station.alarms.silence(alarm_id, by, station.now().wall_ms)
         station.guard.on_silenced(alarm)
         station.perform(effects)
         return {"by": by}
@@ -130,11 +121,8 @@ class SiteActions:
         minutes = float(request.get("minutes") or 0)
         until_ms = now.wall_ms + int(minutes * _MINUTE_MS) if minutes else None
         reason = _reason(request)
-        try:
-            effects = station.alarms.shelve(_id(request, "alarm_id"), until_ms, reason, by, now)
-        except AlarmError as error:
-            raise LocalApiError(str(error)) from error
-        station.perform(effects)
+        alarm_id = _id(request, "alarm_id")
+        station.perform(station.alarms.shelve(alarm_id, until_ms, reason, by, now))
         return {"by": by}
 
     async def stop(self, request: Request) -> Answer:
@@ -143,7 +131,7 @@ class SiteActions:
         by = await self._who(request)
         station, now = self._station, self._station.now()
         if not station.live.knows(connector):
-            raise LocalApiError("connector: there is no such connector here")
+            raise LocalApiError("no_connector", "connector: there is no such connector here")
         effects = Effects()
         running = station.book.on_connector(connector)
         if running is None or running.stage is Stage.ENDED:
@@ -163,7 +151,7 @@ class SiteActions:
         """Lift the latches of a place, unless their cause is still there."""
         reason = _reason(request)
         if not reason:
-            raise LocalApiError("reason: say why it is safe")
+            raise LocalApiError("reason", "reason: say why it is safe")
         number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
         place = (number, connector_no) if number else STATION
         latches = self._resettable(place)
@@ -172,7 +160,9 @@ class SiteActions:
         # While the PIN was looked at, things may have changed.
         latches = self._resettable(place)
         if ROLES.index(self._role_for(latches)) > ROLES.index(role):
-            raise LocalApiError("something else blocks it now: look again, then try again")
+            raise LocalApiError(
+                "blocked_anew", "something else blocks it now: look again, then try again"
+            )
         effects, now = Effects(), self._station.now()
         for latch in latches:
             effects.add(self._station.guard.release(latch, now, reason, by))
@@ -190,17 +180,18 @@ class SiteActions:
         station = self._station
         latches = station.latches.at(place)
         if not latches:
-            raise LocalApiError("nothing is blocked there")
+            raise LocalApiError("not_blocked", "nothing is blocked there")
         wider = any(
             latch.place != place and place_covers(latch.place, place)
             for latch in station.latches.all()
         )
         if wider and any(latch.cause == ISOLATED for latch in latches):
-            raise LocalApiError("something wider blocks it too: reset that first")
+            raise LocalApiError("wider", "something wider blocks it too: reset that first")
         if station.safety.is_dangerous(place, station.now()):
             raise LocalApiError(
+                "still_dangerous",
                 "what tripped is still reported: remove the cause, unplug the vehicle, "
-                "or wait a minute"
+                "or wait a minute",
             )
         return latches
 
@@ -211,17 +202,14 @@ class SiteActions:
         return {"by": by}
 
     async def _who(self, request: Request, role: str = "staff") -> str:
-        try:
-            return await self._station.pins.check(str(request.get("pin") or ""), role)
-        except PinError as error:
-            raise LocalApiError(str(error)) from error
+        return await self._station.pins.check(str(request.get("pin") or ""), role)
 
 
 def _id(request: Request, name: str) -> UUID:
     try:
         return UUID(str(request.get(name, "")))
     except ValueError as error:
-        raise LocalApiError(f"{name}: not an id") from error
+        raise LocalApiError(WRONG, f"{name}: not an id") from error
 
 
 def _by(request: Request) -> str:
@@ -236,12 +224,12 @@ def _text(request: Request, name: str, letters_max: int) -> str:
     # JSON can carry half a letter, which no file, fact or screen takes: it must change nothing.
     text = str(request.get(name) or "").strip()
     if len(text) > letters_max or not text.isprintable():
-        raise LocalApiError(f"{name}: up to {letters_max} printable letters")
+        raise LocalApiError(WRONG, f"{name}: up to {letters_max} printable letters")
     return text
 
 
 def _connector(request: Request) -> tuple[str, int]:
     number, connector_no = str(request.get("number", "")), int(request.get("connector") or 0)
     if not number or not connector_no:
-        raise LocalApiError("number, connector: which connector is meant")
+        raise LocalApiError(WRONG, "number, connector: which connector is meant")
     return number, connector_no

@@ -1,7 +1,8 @@
 """The agent's local socket: one line of JSON asks, one line answers. Root and the group only.
 
 `{"do": "state"}` → the station as it is; `waiting` → numbers that want to be adopted; and so on:
-`edge/README.md` lists them. Every answer has `ok`; a refusal has `error` in words.
+`edge/README.md` lists them. Every answer has `ok`; a refusal has `error` in words, and for
+programs a `code` that does not change, with the `values` that the words name.
 
 `{"do": "watch"}` turns the connection into a stream: one `StationView` a line, the first at once,
 then at most four a second when something changed and at least one a second: the agent's beat.
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 import msgspec
 
 from edge.view import StationView
+from shared.errors import RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ BEHIND_S = 3.0
 BEAT_S = 1.0
 STEP_S = 0.25
 _MODE = 0o660
+WRONG = "wrong_request"
+"""Code of a request that is not as it must be."""
 _WATCH = "watch"
 _UNREAD_BYTES = 4096
 """What the kernel keeps for a watcher: each view that it hides makes a hung one seem alive."""
@@ -41,7 +45,7 @@ Answer = dict[str, Any]
 Handler = Callable[[Answer], Answer | Awaitable[Answer]]
 
 
-class LocalApiError(Exception):
+class LocalApiError(RefusedError):
     """A request that is refused; the text is shown to whoever asked."""
 
 
@@ -99,7 +103,7 @@ class LocalApi:
                     if len(self._watchers) < WATCHERS_MAX:
                         await self._watch(self._views, reader, writer)
                         return
-                    answer: Answer = {"ok": False, "error": f"{WATCHERS_MAX} watch already"}
+                    answer = _refusal("too_many", f"{WATCHERS_MAX} watch already")
                 else:
                     answer = await self._answer(line)
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
@@ -118,17 +122,20 @@ class LocalApi:
             request = json.loads(line)
             handler = self._handlers[request["do"]]
         except (ValueError, KeyError, TypeError, RecursionError):
-            return {"ok": False, "error": f"unknown request, use one of {sorted(self._handlers)}"}
+            known = sorted(self._handlers)
+            return _refusal("unknown_request", f"unknown request, use one of {known}")
         try:
             answer = handler(request)
             if isinstance(answer, Awaitable):
                 answer = await answer
-        except (LocalApiError, ValueError, TypeError, OverflowError) as error:
-            return {"ok": False, "error": str(error)}
+        except RefusedError as error:
+            return _refusal(error.code, str(error), *error.values)
+        except (ValueError, TypeError, OverflowError) as error:
+            return _refusal(WRONG, str(error))
         except Exception:
             # Whoever asked gets an answer; the traceback says whose bug it is.
             logger.exception("local request failed")
-            return {"ok": False, "error": "the agent could not do this; see its log"}
+            return _refusal("failed", "the agent could not do this; see its log")
         return {"ok": True, **answer}
 
     # Watching
@@ -174,6 +181,10 @@ class LocalApi:
                 self.dropped += 1
                 logger.warning("watcher dropped, it reads too slowly")
                 writer.transport.abort()
+
+
+def _refusal(code: str, text: str, *values: str) -> Answer:
+    return {"ok": False, "error": text, "code": code, "values": values}
 
 
 def _is_watch(line: bytes) -> bool:

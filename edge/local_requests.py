@@ -9,7 +9,7 @@ from msgspec import to_builtins
 
 from edge.devices.chargers.ykc.dialect import DIALECTS
 from edge.local_actions import SiteActions
-from edge.local_api import Answer, Handler, LocalApiError
+from edge.local_api import WRONG, Answer, Handler, LocalApiError
 from edge.station.core import Station
 from edge.station.effects import Effects
 from edge.station.export import export_lines
@@ -57,18 +57,20 @@ def _state(station: Station) -> Answer:
 
 def _adopt(station: Station, request: dict[str, Any]) -> Answer:
     number = str(request.get("number", ""))
-    if len(number) != _NUMBER_DIGITS or not number.isdigit():
-        raise LocalApiError("number: 14 digits are needed, as set in the charge point")
+    if len(number) != _NUMBER_DIGITS or not (number.isascii() and number.isdigit()):
+        raise LocalApiError(WRONG, "number: 14 digits are needed, as set in the charge point")
     waiting = station.registry.waiting.get(number)
     connectors = int(request.get("connectors") or (waiting.connector_count if waiting else 1))
     if not 1 <= connectors <= _CONNECTORS_MAX:
-        raise LocalApiError(f"connectors: {connectors}, 1 to {_CONNECTORS_MAX} are possible")
+        raise LocalApiError(WRONG, f"connectors: {connectors}, 1 to {_CONNECTORS_MAX} are possible")
     dialect = str(request.get("dialect") or "ykc16")
     if dialect not in DIALECTS:
-        raise LocalApiError(f"dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}")
+        raise LocalApiError(
+            WRONG, f"dialect: {dialect!r}, use one of {', '.join(sorted(DIALECTS))}"
+        )
     rated_kw = float(request.get("rated_kw") or 120)
     if not 0 < rated_kw <= _RATED_KW_MAX:
-        raise LocalApiError(f"rated_kw: {rated_kw}, up to {_RATED_KW_MAX} is possible")
+        raise LocalApiError(WRONG, f"rated_kw: {rated_kw}, up to {_RATED_KW_MAX} is possible")
     config = ChargePointConfig(
         charge_point_no=number,
         connector_count=connectors,

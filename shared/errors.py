@@ -54,3 +54,18 @@ class ProtectionError(VoltwardenError):
         super().__init__(f"{path}: {why}")
         self.path = path
         self.why = why
+
+
+class RefusedError(VoltwardenError):
+    """Something that somebody asked for is not done; the text says why.
+
+    Args:
+        code: Says it to programs, and does not change.
+        text: In English.
+        values: What the text names, for texts in other languages.
+    """
+
+    def __init__(self, code: str, text: str, *values: object) -> None:
+        super().__init__(text)
+        self.code = code
+        self.values = tuple(map(str, values))

@@ -8,7 +8,7 @@ silent is measured by a clock that does not jump.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
@@ -236,9 +236,9 @@ class KioskApp(App[None]):
             lines.append(self.look.text("wall.waiting_3"))
         return tuple(lines)
 
-    def in_words(self, error: str) -> str:
+    def in_words(self, answer: dict[str, Any]) -> str:
         """Return an agent's refusal in the language of the screen."""
-        return in_words(printable(error), self.look)
+        return in_words(answer, self.look)
 
     def heard_somebody(self) -> None:
         """Somebody is at the screen."""
@@ -291,7 +291,7 @@ class KioskApp(App[None]):
     async def _send(self, request: dict[str, str]) -> None:
         answer = await self.link.ask(request)
         if not answer.get("ok"):
-            self.say(self.in_words(str(answer.get("error", ""))))
+            self.say(self.in_words(answer))
 
     async def action_quit(self) -> None:
         """End the program, where that is allowed: not at a station."""

@@ -160,7 +160,7 @@ class Flows:
 
         async def send(pin: str) -> str:
             answer = await app.link.ask({**request, "pin": pin})
-            return "" if answer.get("ok") else app.in_words(str(answer.get("error", "")))
+            return "" if answer.get("ok") else app.in_words(answer)
 
         if await app.push_screen_wait(PinScreen(app.look.text(title), what, send)):
             app.say(app.look.text(done))

@@ -15,6 +15,7 @@ from edge.safety.speaker import DRILL_MESSAGE, Speaker
 from shared.clock import from_ms
 from shared.contracts.events import DrillFinished, OutputTested
 from shared.contracts.protection import Output, OutputKind
+from shared.errors import RefusedError
 
 KEY: CauseKey = ("siren_drill", "station")
 ON_S = 1.0
@@ -26,7 +27,7 @@ SPEAKER = "speaker"
 DRILLED = frozenset({OutputKind.SIREN, OutputKind.STROBE})
 
 
-class DrillError(ValueError):
+class DrillError(RefusedError):
     """A drill cannot begin; the text says why."""
 
 
@@ -55,7 +56,9 @@ class Drill:
         self._speaking = False
         self._tested: list[OutputTested] = []
         if not self._waiting and not with_speaker:
-            raise DrillError("drill: no siren, strobe or loudspeaker is configured here")
+            raise DrillError(
+                "drill_nothing", "drill: no siren, strobe or loudspeaker is configured here"
+            )
 
     def step(self, outputs: Outputs, speaker: Speaker, now: Moment) -> DrillFinished | None:
         """Go on; the result when all are through."""

@@ -20,6 +20,7 @@ from shared.clock import from_ms
 from shared.contracts import events as e
 from shared.contracts.alarm_codes import entry_of
 from shared.contracts.words import Severity
+from shared.errors import RefusedError
 from shared.ids import uuid7
 
 KIND = "alarm"
@@ -90,8 +91,8 @@ def severity_of(alarm: OpenAlarm) -> Severity:
     return alarm.severity or entry_of(alarm.code).severity
 
 
-class AlarmError(Exception):
-    """Something that may not be done to an alarm; the text is a word and a reason."""
+class AlarmError(RefusedError):
+    """Something that may not be done to an alarm."""
 
 
 class AlarmBook:
@@ -125,7 +126,9 @@ class AlarmBook:
         for alarm in self._open.values():
             if alarm.alarm_id == alarm_id:
                 return alarm
-        raise AlarmError("unknown_alarm: it is not open, perhaps it was cleared meanwhile")
+        raise AlarmError(
+            "unknown_alarm", "unknown_alarm: it is not open, perhaps it was cleared meanwhile"
+        )
 
     def everything(self) -> list[Change]:
         """Return the stored form of all open alarms."""
@@ -315,11 +318,11 @@ class AlarmBook:
         if until_ms is None:
             return self._unshelve(alarm, now.wall_ms, reason, by)
         if alarm.is_critical:
-            raise AlarmError("critical: an alarm of this severity cannot be put aside")
+            raise AlarmError("critical", "critical: an alarm of this severity cannot be put aside")
         if not reason.strip():
-            raise AlarmError("reason: say why it may wait")
+            raise AlarmError("reason", "reason: say why it may wait")
         if not 0 < until_ms - now.wall_ms <= SHELF_MAX_MS:
-            raise AlarmError("until: within the next 8 hours")
+            raise AlarmError("until", "until: within the next 8 hours")
         self._unshelve_s[alarm_id] = now.mono_s + (until_ms - now.wall_ms) / 1000
         shelved = structs.replace(
             alarm, shelved_until_ms=until_ms, shelved_reason=reason, shelved_by=by

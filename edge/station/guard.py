@@ -207,7 +207,7 @@ class Guard:
         self._station.safety.outputs.want(cause.key, everywhere, now)
 
     def start_drill(self, by: str) -> None:
-        """Begin a drill. Raises DrillError (a ValueError) when it cannot be."""
+        """Begin a drill. Raises DrillError when it cannot be."""
         self._station.safety.watch.start_drill(by, self._station.now())
 
     def on_drill_started(self, now: Moment) -> None:

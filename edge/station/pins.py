@@ -24,6 +24,7 @@ from edge.journal import Change, Put
 from edge.station.stored import decode_one
 from shared.contracts.commands import PublishPins
 from shared.contracts.protection import Pin
+from shared.errors import RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ _hasher = argon2.PasswordHasher()
 _Read = tuple[Pin, ...] | OSError | ValueError
 
 
-class PinError(Exception):
+class PinError(RefusedError):
     """A PIN that does not open anything now; the text is for whoever typed it."""
 
 
@@ -228,7 +229,12 @@ class PinBook:
         async with self._one_at_a_time:
             left_s = self._locked_until_s - self._monotonic_s()
             if left_s > 0:
-                raise PinError(f"pin: locked after {WRONG_MAX} wrong ones, {left_s:.0f} s left")
+                seconds = f"{left_s:.0f}"
+                raise PinError(
+                    "pin_locked",
+                    f"pin: locked after {WRONG_MAX} wrong ones, {seconds} s left",
+                    seconds,
+                )
             await self.refresh()
             people, loop = self.people(), asyncio.get_running_loop()
             owner = await loop.run_in_executor(self._hashing, _owner, people, pin)
@@ -236,21 +242,27 @@ class PinBook:
                 raise self._refuse(pin)
             self._wrong = 0
         if ROLES.index(owner.role) < ROLES.index(role):
-            raise PinError(f"pin: {owner.name} is {owner.role}, this needs {role}")
+            raise PinError(
+                "pin_role", f"pin: {owner.name} is {owner.role}, this needs {role}", owner.name
+            )
         return owner.name
 
     def _refuse(self, pin: str) -> PinError:
         if not self.people():
-            return PinError("pin: none is set here; `vw edge pin set --config …` sets one")
+            return PinError(
+                "pin_none", "pin: none is set here; `vw edge pin set --config …` sets one"
+            )
         if not pin:
-            return PinError("pin: needed for this")
+            return PinError("pin_needed", "pin: needed for this")
         self._wrong += 1
         if self._wrong < WRONG_MAX:
-            return PinError(f"pin: wrong, {WRONG_MAX - self._wrong} tries left")
+            left = WRONG_MAX - self._wrong
+            return PinError("pin_wrong", f"pin: wrong, {left} tries left", left)
         self._wrong = 0
         self._locked_until_s = self._monotonic_s() + LOCKED_S
         logger.warning("PINs locked seconds=%d wrong=%d", LOCKED_S, WRONG_MAX)
-        return PinError(f"pin: wrong; locked for {LOCKED_S:.0f} s")
+        seconds = f"{LOCKED_S:.0f}"
+        return PinError("pin_locked", f"pin: wrong; locked for {seconds} s", seconds)
 
 
 def _read(path: Path) -> _Read:

@@ -78,7 +78,8 @@ class FakeAgent:
         if self.refusal:
             return {"ok": False, "error": self.refusal}
         if request["do"] in _WITH_PIN and request.get("pin") != PIN:
-            return {"ok": False, "error": "pin: wrong, 4 tries left"}
+            words = "pin: wrong, 4 tries left"
+            return {"ok": False, "error": words, "code": "pin_wrong", "values": ["4"]}
         if request["do"] == "trend":
             return {"ok": True, "steps": self._steps()}
         change = getattr(self, f"_{request['do']}", None)

@@ -85,7 +85,7 @@ class TrendScreen(KioskScreen):
 
     def _take(self, answer: dict[str, Any]) -> None:
         if not answer.get("ok"):
-            self._error = self.kiosk.in_words(str(answer.get("error", "")))
+            self._error = self.kiosk.in_words(answer)
             return
         self._error = ""
         self._points = msgspec.convert(answer.get("steps", []), list[TrendPoint])

@@ -151,7 +151,12 @@ async def test_an_alarm_is_acknowledged_without_a_pin_and_silenced_with_one(
         async with aclosing(watch(station.data_dir / "agent.sock")) as views:
             assert (await station.ask(do="acknowledge", alarm_id=alarm_id, by="Li"))["ok"]
             refused = await station.ask(do="silence", alarm_id=alarm_id, pin="000000")
-            assert refused == {"ok": False, "error": "pin: wrong, 4 tries left"}
+            assert refused == {
+                "ok": False,
+                "error": "pin: wrong, 4 tries left",
+                "code": "pin_wrong",
+                "values": ["4"],
+            }
             quiet = await station.ask(do="silence", alarm_id=alarm_id, pin=PIN)
             assert quiet == {"ok": True, "by": "Wang"}
             view = await view_where(views, lambda v: any(a.silenced for a in v.alarms))
@@ -179,8 +184,10 @@ async def test_what_changes_the_station_needs_a_pin(tmp_path: Path) -> None:
         for request in requests:
             assert (await station.ask(**request))["error"] == "pin: needed for this"
         answers = [await station.ask(**request, pin=PIN) for request in requests]
+        missed = await station.ask(do="acknowledge", alarm_id=str(uuid4()))
+        assert missed["code"] == "unknown_alarm"
     assert [answer["ok"] for answer in answers] == [True, True, True, True, False]
-    assert "drill" in answers[-1]["error"]  # there is nothing to sound
+    assert answers[-1]["code"] == "drill_nothing"
 
 
 async def test_five_wrong_pins_lock_the_station_for_a_minute(tmp_path: Path) -> None:
@@ -237,7 +244,8 @@ async def test_nonsense_is_answered(tmp_path: Path, line: bytes) -> None:
         path = station.data_dir / "agent.sock"
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(line + b"\n")
-        assert not json.loads(await reader.readline())["ok"]
+        answer = json.loads(await reader.readline())
+        assert answer["code"] in ("unknown_request", "wrong_request")
         writer.close()
         assert (await ask(path, {"do": "state"}))["ok"]
 
@@ -263,7 +271,7 @@ async def test_too_many_watchers_are_told_so(
             await anext(views)
             with pytest.raises(ValueError, match="no view"):
                 await anext(more)
-            assert await station.ask(do="watch") == {"ok": False, "error": "1 watch already"}
+            assert (await station.ask(do="watch"))["code"] == "too_many"
 
 
 async def test_a_view_that_cannot_be_built_stops_nothing(

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.kiosk import screens
-from edge.kiosk.errors import in_words
-from edge.kiosk.look import Language, Look, texts
+from edge.kiosk.look import texts
 from edge.kiosk.palette import ASCII, FULL, SIXTEEN, UNICODE, Palette, Signs
 from edge.kiosk.screens import alarm, alarms, base, detail, dialogs, pages, trend, wall
 from shared.contracts.alarm_codes import CATALOGUE
@@ -64,26 +63,6 @@ def test_every_text_that_is_used_exists() -> None:
 def test_the_big_words_belong_to_alarms_that_there_are() -> None:
     words = {key.partition(".")[2] for key in texts() if key.startswith("word.")}
     assert words - {"alarm"} <= set(CATALOGUE)
-
-
-@pytest.mark.parametrize(
-    ("error", "zh"),
-    [
-        ("pin: wrong, 3 tries left", "PIN 错误, 还可试 3 次"),
-        ("pin: wrong; locked for 60 s", "PIN 已锁定 60 秒"),
-        ("pin: locked after 5 wrong ones, 31 s left", "PIN 已锁定 31 秒"),
-        ("pin: Li is staff, this needs chief", "Li 的权限不够"),
-        ("pin: none is set here; `vw edge pin set --config …` sets one",
-         "本站未设 PIN: 用 vw edge pin set 设置"),
-        ("unknown_alarm: it is not open, perhaps it was cleared meanwhile", "告警已不在"),
-        ("the vehicle still reports what tripped; unplug it, or wait", "原因仍在, 不能复位"),
-        ("nothing is blocked there", "没有闭锁"),
-        ("", "站控无应答"),
-        ("something new", "something new"),
-    ],
-)  # fmt: skip
-def test_refusals_are_in_the_language_of_the_screen(error: str, zh: str) -> None:
-    assert in_words(error, Look(Language.ZH)) == zh
 
 
 def _luminance(colour: str) -> float:
