@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.safety.rules.text import beyond, with_unit
+from edge.safety.rules.text import with_unit
 from shared.contracts.protection import Compare
 
 _NOISE = 1e-9
@@ -46,5 +46,5 @@ class Judge:
         limit = self._limit()
         return (
             with_unit(self._value, quantity),
-            "" if limit is None else beyond(">", limit, quantity),
+            "" if limit is None else f"> {with_unit(limit, quantity)}",
         )

@@ -63,7 +63,7 @@ def test_threshold(
 @pytest.mark.parametrize(
     ("limits", "value", "shown"),
     [
-        ((55, None, 0), 61.25, ("61.25 °C", "> 55 °C")),
+        ((55, None, 0), 61.25, ("61.2 °C", "> 55 °C")),
         ((None, 2, 0), 1, ("1 °C", "< 2 °C")),
         ((40, 2, 0), 50, ("50 °C", "< 2 °C > 40 °C")),
     ],
