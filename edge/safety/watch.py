@@ -206,10 +206,8 @@ class Watch:
         """
         if self._drill is not None:
             raise DrillError("drill_running", "drill: one is under way")
-        causes = self._hands.causes.values()
-        if any(each.action.stops or each.action.sirens for each in causes) or any(
-            self.ordered_stops()
-        ):
+        actions = [cause.action for cause in self._hands.causes.values()]
+        if any(each.stops or each.sirens for each in actions) or any(self.ordered_stops()):
             raise DrillError("drill_alarm", "drill: not while an alarm stands")
         self._drill = Drill(
             uuid7(now.wall_ms),
