@@ -244,6 +244,7 @@ class Station:
         bus.subscribe("safety", self.safety.on_point, s.PointSampled)
         bus.subscribe("safety", self.safety.on_bms, r.BmsSampled)
         bus.subscribe("safety", self.safety.on_demand, r.BmsDemanded)
+        bus.subscribe("safety", self.safety.on_stopped, r.ChargingStopped)
         bus.subscribe("safety", self.safety.on_sample, r.ConnectorSampled)
         bus.subscribe("safety", self.safety.on_lost, r.LinkLost)
         bus.subscribe("safety", self.safety.on_logged_in, r.LoggedIn)
@@ -399,6 +400,7 @@ class Station:
             effects.add(self.book.tick(now))
             effects.add(self.book.flush())
         effects.add(self.carrier.tick())
+        effects.add(self.stores.tick())
         due, escalated = self.alarms.tick(now)
         effects.add(due)
         for alarm in escalated:

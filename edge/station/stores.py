@@ -23,6 +23,7 @@ class StoreWatch:
         self._station = station
         self._journal = journal
         self._recovered = journal.recovered
+        self._refused = journal.refused
 
     def at_start(self, now_ms: int) -> Effects:
         """Return the alarms that hold at the start."""
@@ -40,6 +41,14 @@ class StoreWatch:
         station.perform(effects)
         if is_new:
             station.on_new_journal()
+
+    def tick(self) -> Effects:
+        """Store the whole state again when the journal had refused some, and has room now."""
+        effects, journal = Effects(), self._journal
+        if journal.refused != self._refused and not journal.failed and not self._station.crowded:
+            self._refused = journal.refused
+            effects.changes.extend(self._everything())
+        return effects
 
     def on_telemetry_dropped(self, records: int, total: int) -> None:
         """The telemetry store had to drop its oldest."""
@@ -67,7 +76,7 @@ class StoreWatch:
         return book.clear_alarm(code, alarms.STATION, now_ms)
 
     def _everything(self) -> Iterator[Change]:
-        """Yield the whole state, for a store that is new and empty."""
+        """Yield the whole state, for a store that is new and empty, or missed some of it."""
         station = self._station
         yield from station.latches.everything()
         yield from station.guard.everything()

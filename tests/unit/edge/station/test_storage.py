@@ -86,6 +86,21 @@ async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
     assert site.station.starts._numbers._next == 1
 
 
+async def test_what_found_no_room_is_stored_when_the_disk_works_again(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    broken_disk.setattr(site.journal, "_pending_max", 2_000)
+    site.journal.append([], [Put("x", "x", bytes(1_800))])
+    site.station.perform(site.station.guard.block(Latch(CP, 2, "smoke", 0), site.at()))
+    assert not await site.journal.commit([])
+    site.station.tick()
+    broken_disk.undo()
+    await site.tick()
+    await site.tick()
+    await site.crash()
+    assert site.station.latches.blocks((CP, 2)) is not None
+
+
 async def test_entries_that_cannot_be_read_cost_only_themselves(site: Site) -> None:
     number = await site.run()
     await site.tick()
