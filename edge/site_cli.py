@@ -55,19 +55,23 @@ def alarms(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 def _print_alarms(settings: Settings, entries: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("级别 severity", "时间 since", "位置 place", "告警 alarm", "处理 state")
+    console = Console()
     for entry in entries:
         since = datetime.fromtimestamp(entry["raised_ms"] / 1000, settings.station.zone_info)
-        table.add_row(
-            entry["severity"],
+        head = Table.grid(padding=(0, 2, 0, 0))
+        head.add_row(
+            Text(entry["severity"], style="bold"),
             since.strftime("%m-%d %H:%M:%S"),
-            f"{entry['place_zh']}\n{entry['place_en']}",
-            f"{entry['title_zh']}\n{entry['title_en']}",
-            _state_of(entry),
+            Text(f"{entry['place_zh']}\n{entry['place_en']}"),
+            Text(_state_of(entry)),
         )
-    Console().print(table)
+        # A reason can be long: across all of the width, never in a column of its own.
+        text = Text(f"{entry['title_zh']}\n{entry['title_en']}")
+        console.print(head, Padding(text, (0, 0, 1, 2)))
 
 
 def _state_of(entry: dict[str, Any]) -> str:
@@ -88,11 +92,11 @@ def _state_of(entry: dict[str, Any]) -> str:
 def reset(
     config: ConfigOption,
     reason: Annotated[str, typer.Option(help="Why it is safe; kept with the event.")],
-    number: Annotated[str, typer.Option(help="Charge point; empty for the station.")] = "",
+    number: Annotated[str, typer.Option(help="Charge point; empty for the whole station.")] = "",
     connector: Annotated[int, typer.Option(help="Connector; 0 for all of the charge point.")] = 0,
     pin_file: PinFileOption = None,
 ) -> None:
-    """Lift a safety latch, on site, after its cause is gone. Asks for a PIN."""
+    """Lift the latches of a place and of all in it, once their causes are gone. Asks for a PIN."""
     settings = load(config)
     if not ask(settings, {"do": "pins"})["people"]:
         stop(f"no PIN is set here; `vw edge pin set --config {config}` makes one", FAILED)

@@ -19,6 +19,7 @@ from shared.errors import ProtectionError
 
 UNIT_MAX = 247
 _PLACE = re.compile(r"(devices|outputs)\[(\d+)\]")
+_NAMED_MAX = 4
 _NO_DEVICE = frozenset({OutputKind.SPEAKER})
 
 
@@ -153,7 +154,7 @@ def _check_output(
             raise ProtectionError(f"{path}.{wrong}", f"no device {place[0]!r}")
         point = profiles[device.profile].find(place[1])
         if point is None:
-            known = ", ".join(point.name for point in profiles[device.profile].points)
+            known = _some_points(profiles[device.profile], for_writing=field == "point")
             raise ProtectionError(
                 f"{path}.{field}", f"{device.profile} has no point {place[1]!r}, has: {known}"
             )
@@ -161,3 +162,9 @@ def _check_output(
             raise ProtectionError(f"{path}.point", f"{place[1]!r} cannot be written")
         if field == "read_back" and not point.is_contact:
             raise ProtectionError(f"{path}.read_back", f"{place[1]!r} is a number, not on or off")
+
+
+def _some_points(profile: Profile, *, for_writing: bool) -> str:
+    """Return the first of the points that would do: the text stands in an alarm too."""
+    fit = [p.name for p in profile.points if (p.writable if for_writing else p.is_contact)]
+    return ", ".join((*fit[:_NAMED_MAX], "…") if len(fit) > _NAMED_MAX else fit) or "none"

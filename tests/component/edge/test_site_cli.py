@@ -113,3 +113,21 @@ async def test_alarms_are_listed_in_both_languages(tmp_path: Path) -> None:
         assert "Whole station" in listed
         told = await vw("alarms", "--json", "-c", str(config))
         assert json.loads(told.stdout)[0]["code"] == "smoke"  # the worst comes first
+
+
+async def test_a_long_reason_goes_across_the_terminal(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    async with running(config) as station:
+        core = station.agent.station
+        reason = ", ".join(f"relay{number}" for number in range(40))  # 350 characters
+        now_ms = core.now().wall_ms
+        core.perform(
+            core.alarms.raise_alarm(
+                "protection_degraded", "channel:document", now_ms, channel=reason
+            )
+        )
+        before, _, lines = (await vw("alarms", "-c", str(config))).stdout.partition(
+            "Protection degraded: "
+        )
+        assert "安全保护降级: " in before
+        assert len(lines.split("\n\n")[0].splitlines()) <= 6
