@@ -10,7 +10,7 @@ from msgspec import Struct
 from edge.devices.chargers.reports import Moment
 from edge.safety.rules import compare, rate, silence, spread, stuck, threshold, vote
 from edge.safety.rules.hold import Hold
-from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import (
     AnyRule,
     Compare,
@@ -90,7 +90,7 @@ class Track:
     @property
     def severity(self) -> Severity:
         """The rule's own severity, else the catalogue's."""
-        return self.rule.severity or CATALOGUE[self.rule.code].severity
+        return self.rule.severity or entry_of(self.rule.code).severity
 
     def update_from(self, source: Source) -> Update:
         """Return what takes the values of a source."""

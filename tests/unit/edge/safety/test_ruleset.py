@@ -103,6 +103,14 @@ def test_a_smoke_contact_is_found_at_the_first_sample_and_only_once() -> None:
     assert rules.raised() == [finding]
 
 
+def test_a_stored_rule_whose_code_the_catalogue_no_longer_has_still_finds() -> None:
+    rules = RuleSet(
+        Protection(devices=DEVICES, zones=ZONES, rules=(over(code="of_another_version"),))
+    )
+    [finding] = rules.on_point(PointSampled(moment(0), "n1", "t", HOT, 61.0, GOOD))
+    assert (finding.code, finding.severity) == ("of_another_version", Severity.MAJOR)
+
+
 @pytest.mark.parametrize("value", [1.0, None, float("nan"), float("inf")])
 @pytest.mark.parametrize("quality", [q for q in Quality if q is not GOOD])
 def test_a_bad_value_is_no_number_whatever_it_carries(
