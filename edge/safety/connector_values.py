@@ -11,12 +11,13 @@ from edge.devices.chargers.reports import (
     BatteryLimits,
     BmsDemanded,
     BmsSampled,
+    ChargingStopped,
     ConnectorSampled,
     WireState,
 )
 from shared.contracts.protection import Quantity
 
-ConnectorReport = ConnectorSampled | BmsDemanded | BmsSampled | BatteryLimits
+ConnectorReport = ConnectorSampled | BmsDemanded | BmsSampled | BatteryLimits | ChargingStopped
 Getter = Callable[[ConnectorReport], float | None]
 
 _UNTRUSTED = 0b10
@@ -56,6 +57,12 @@ def _temp_spread(report: BmsSampled) -> float | None:
     return float(report.battery_temp_max_c - report.battery_temp_min_c)
 
 
+def _cell_spread(report: ChargingStopped) -> float | None:
+    if report.cell_voltage_min_cv is None or report.cell_voltage_max_cv is None:
+        return None
+    return (report.cell_voltage_max_cv - report.cell_voltage_min_cv) / 100
+
+
 # Output voltage and current come from 0x23 alone: it says in one breath what was asked for and
 # what was given. Those of 0x13 would be compared with a demand of up to 15 s ago.
 _FIELDS: dict[type, tuple[tuple[Quantity, Callable[..., float | None]], ...]] = {
@@ -79,6 +86,8 @@ _FIELDS: dict[type, tuple[tuple[Quantity, Callable[..., float | None]], ...]] = 
         (Quantity.INSULATION_FAULT, _insulation_fault),
         (Quantity.CHARGING_FORBIDDEN, _charging_forbidden),
     ),
+    # The lowest cell is told at the end of charging only.
+    ChargingStopped: ((Quantity.CELL_SPREAD_V, _cell_spread),),
     BatteryLimits: (
         (Quantity.BATTERY_TEMP_LIMIT_C, _number("temperature_max_c")),
         (Quantity.CELL_VOLTAGE_LIMIT_V, _number("cell_voltage_max_cv", 100)),

@@ -14,6 +14,7 @@ from edge.devices.chargers.reports import (
     BatteryLimits,
     BmsDemanded,
     BmsSampled,
+    ChargingStopped,
     ConnectorSampled,
     LinkLost,
     LoggedIn,
@@ -26,6 +27,7 @@ from edge.devices.sensors.reports import DeviceAnswering, OutputRead, PointSampl
 from edge.safety.battery import CODES as BATTERY_CODES
 from edge.safety.battery import BatteryWatch, Verdict
 from edge.safety.causes import Cause, Connector, Hearer, Place
+from edge.safety.connector_values import ConnectorReport
 from edge.safety.findings import Finding
 from edge.safety.hands import Hands, connector_name
 from edge.safety.ladder import ZERO_CURRENT_DA, Rungs
@@ -166,6 +168,10 @@ class SafetyEngine:
         """Judge a 0x23."""
         self._judge_values(report)
 
+    def on_stopped(self, report: ChargingStopped) -> None:
+        """Judge what a vehicle says of its battery at the end (0x19)."""
+        self._judge_values(report)
+
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
         for verdict in self._battery.on_bms(report):
@@ -197,9 +203,7 @@ class SafetyEngine:
         for finding in self._rules.forget(connector_name(connector), at):
             self._hear(finding)
 
-    def _judge_values(
-        self, report: ConnectorSampled | BmsDemanded | BmsSampled | BatteryLimits
-    ) -> None:
+    def _judge_values(self, report: ConnectorReport) -> None:
         for finding in self._rules.on_report(report):
             self._hear(finding)
         self.hands.tell_all()

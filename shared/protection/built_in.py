@@ -137,6 +137,8 @@ _CONNECTORS: tuple[AnyRule, ...] = (
     ),
     # [own] Packs are kept within 5 to 10 °C by their cooling.
     _over("battery_temp_spread", "battery_temp_spread", Q.BATTERY_TEMP_SPREAD_C, 15.0, 2.0, 60.0),
+    # [own] At the end of a charge sound cells lie within some hundredths of a volt.
+    _over("cell_spread", "cell_spread", Q.CELL_SPREAD_V, 0.3, 0.05),
     # [own] Chargers follow a falling demand within seconds, so one sample proves nothing.
     Compare(
         rule_id="current_over_demand",

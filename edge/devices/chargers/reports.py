@@ -157,12 +157,17 @@ class BmsSampled(Report, frozen=True, gc=False):
 
 
 class ChargingStopped(Report, frozen=True, gc=False):
-    """0x19, 0x1B, 0x1D or 0x21: the end of charging, or why; `code` is the frame type."""
+    """0x19, 0x1B, 0x1D or 0x21: the end of charging, or why; `code` is the frame type.
+
+    0x19 alone gives the lowest and highest cell voltage at the end.
+    """
 
     connector_no: int
     transaction_no: str
     code: int
     detail: str
+    cell_voltage_min_cv: int | None = None
+    cell_voltage_max_cv: int | None = None
 
 
 class StartRequested(Report, frozen=True, gc=False):

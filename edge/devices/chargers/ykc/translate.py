@@ -163,6 +163,7 @@ def bms_sampled(message: messages.BmsStatus, at: Moment) -> BmsSampled:
 
 def charging_stopped(message: Stop, at: Moment) -> ChargingStopped:
     """Return what 0x19, 0x1B, 0x1D or 0x21 says, the set bits in words."""
+    at_end = message if isinstance(message, messages.ChargingEnd) else None
     return ChargingStopped(
         at,
         message.charge_point_no,
@@ -170,6 +171,9 @@ def charging_stopped(message: Stop, at: Moment) -> ChargingStopped:
         transaction_no(message.transaction_no),
         message.KIND,
         _stop_detail(message),
+        # As everywhere in 0x17: raw 0 is not given.
+        (at_end.cell_voltage_min_cv or None) if at_end else None,
+        (at_end.cell_voltage_max_cv or None) if at_end else None,
     )
 
 

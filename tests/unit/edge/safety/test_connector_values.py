@@ -8,6 +8,7 @@ from edge.devices.chargers.reports import (
     BatteryLimits,
     BmsDemanded,
     BmsSampled,
+    ChargingStopped,
     ConnectorSampled,
     Moment,
     WireState,
@@ -69,6 +70,9 @@ def status(status_2: int, coldest: int | None = 20) -> BmsSampled:
             {"battery_temp_limit_c": 60, "cell_voltage_limit_v": 3.65},
         ),
         (BatteryLimits(AT, "A", 1, "", None, None, None, None, None, None), {}),
+        (ChargingStopped(AT, "A", 1, "", 0x19, "", 330, 365), {"cell_spread_v": 0.35}),
+        (ChargingStopped(AT, "A", 1, "", 0x19, "", None, 365), {}),
+        (ChargingStopped(AT, "A", 1, "", 0x1D, ""), {}),
     ],
 )
 def test_values(report: ConnectorReport, values: dict[str, float]) -> None:

@@ -65,3 +65,25 @@ async def test_a_cold_vehicle_before_a_warm_one_is_no_fire(site: Site) -> None:
     site.clock.advance(15)
     site.charging(number, 100, battery_temp_max_c=41)
     assert len(site.points.of(w.StopRemotely)) == 1
+
+
+async def test_cells_that_differ_at_the_end_are_an_alarm_until_the_vehicle_leaves(
+    site: Site,
+) -> None:
+    place = f"connector:{CP}:1"
+
+    def end(lowest_cv: int | None) -> None:
+        stopped = r.ChargingStopped(site.at(), CP, 1, "", 0x19, "", lowest_cv, 365)
+        site.bus.publish(stopped)
+
+    number = await site.run()
+    end(None)
+    end(335)
+    assert not site.station.alarms.is_open("cell_spread", place)
+    end(334)
+    assert site.station.alarms.is_open("cell_spread", place)
+    assert site.points.of(w.StopRemotely) == []
+    site.record(number, 2000)
+    site.clock.advance(1)
+    site.sample(plugged_in=False)
+    assert not site.station.alarms.is_open("cell_spread", place)

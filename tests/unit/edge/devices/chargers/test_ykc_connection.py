@@ -248,6 +248,8 @@ def test_battery_reports(talk: Talk) -> None:
         messages.BmsDemand(TX, NUMBER, 1, 7000, 568, 2, 7008, 611, 0x1159, 95, 9, 7008, 566, 5),
         messages.BmsStatus(TX, NUMBER, 1, 11, 105, 2, 0, 0, 0x40, 0x10),
         messages.BmsAbort(TX, NUMBER, 1, 0x01, 0x0100, 0),
+        messages.ChargingEnd(TX, NUMBER, 1, 95, 330, 345, 70, 80, 30, 200, 0),
+        messages.ChargingEnd(TX, NUMBER, 1, 95, 0, 345, 70, 80, 30, 200, 0),
     )
     given, absent = talk.of(reports.BatteryLimits)
     assert (given.temperature_max_c, given.current_max_da, given.soc_permille) == (55, 2500, 400)
@@ -259,8 +261,11 @@ def test_battery_reports(talk: Talk) -> None:
     assert (demand.cell_voltage_max_cv, demand.cell_group) == (345, 1)
     (sampled,) = talk.of(reports.BmsSampled)
     assert (sampled.battery_temp_max_c, sampled.battery_temp_min_c) == (55, None)
-    (stopped,) = talk.of(reports.ChargingStopped)
+    stopped, ended, unknown = talk.of(reports.ChargingStopped)
     assert stopped.detail == "required SOC reached; battery over-temperature"
+    assert stopped.cell_voltage_max_cv is None
+    assert (ended.cell_voltage_min_cv, ended.cell_voltage_max_cv) == (330, 345)
+    assert (unknown.cell_voltage_min_cv, unknown.cell_voltage_max_cv) == (None, 345)
 
 
 def test_a_connector_that_cannot_be_is_a_bad_frame(talk: Talk) -> None:
