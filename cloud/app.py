@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from starlette.responses import HTMLResponse, Response
 
 from cloud.alarms.feed import AlarmFeed
+from cloud.alarms.notify.addresses import Network
 from cloud.core import metrics
 from cloud.core.connections import Connections, check_database, check_redis, open_connections
 from cloud.core.db import Sessions
@@ -68,6 +69,8 @@ class WebParts:
     logins_per_minute: int
     public_broker: PublicBroker
     alarm_feed: AlarmFeed
+    webhook_networks: Sequence[Network] = ()
+    """What webhooks may reach beside public addresses."""
 
 
 def create_app(parts: WebParts) -> FastAPI:
@@ -113,6 +116,7 @@ def _fill_state(app: FastAPI, parts: WebParts) -> None:
     app.state.public_broker = parts.public_broker
     app.state.viewers = 0
     app.state.alarm_feed = parts.alarm_feed
+    app.state.webhook_networks = parts.webhook_networks
 
 
 async def _observe(
@@ -193,6 +197,7 @@ async def open_app(settings: Settings) -> AsyncIterator[FastAPI]:
                 logins_per_minute=settings.web.logins_per_minute,
                 public_broker=public_broker(settings.broker),
                 alarm_feed=feed,
+                webhook_networks=settings.notify.allowed_networks,
             )
         )
         listening = asyncio.create_task(feed.run())

@@ -310,6 +310,10 @@ password_file = "{password_file}"
 [web]
 port = {self.web_port}
 token_hours = 720
+
+[notify]
+# A receiver of notices can be tried on this computer.
+allowed_networks = ["127.0.0.0/8"]
 {self._clock_toml()}"""
         write_private(self._hq_config, text)
 

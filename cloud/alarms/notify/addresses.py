@@ -20,6 +20,8 @@ Address = IPv4Address | IPv6Address
 
 _PORTS = {"https": 443, "http": 80}
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_HTTP = "use https; http reaches only this computer, where notify.allowed_networks has it"
+_LOOK_UP_S = 3.0
 _LOW_32 = (1 << 32) - 1
 
 
@@ -45,6 +47,21 @@ def read_url(text: str) -> httpx.URL:
     return url
 
 
+async def check_target(text: str, allowed: Sequence[Network]) -> None:
+    """Refuse now what would be refused at every sending; a name that nobody knows yet may pass.
+
+    Raises:
+        ForbiddenAddressError: As `read_url` and `resolve`.
+    """
+    url = read_url(text)
+    try:
+        async with asyncio.timeout(_LOOK_UP_S):
+            await resolve(url, allowed)
+    except OSError as error:  # a timeout is one
+        if url.scheme != "https":
+            raise ForbiddenAddressError(_HTTP, field="target") from error
+
+
 async def resolve(url: httpx.URL, allowed: Sequence[Network]) -> list[Address]:
     """Return the addresses to connect to, in the order in which to try them.
 
@@ -67,7 +84,7 @@ def check_address(address: Address, scheme: str, allowed: Sequence[Network]) -> 
     for real in _unwrapped(address):
         known = any(real.version == net.version and real in net for net in allowed)
         if scheme != "https" and not (real.is_loopback and known):
-            raise ForbiddenAddressError("use https", field="target")
+            raise ForbiddenAddressError(_HTTP, field="target")
         if not known and (not real.is_global or real.is_multicast or real.is_reserved):
             raise ForbiddenAddressError(
                 f"{address} is not a public address, and not in notify.allowed_networks",

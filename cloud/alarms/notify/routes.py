@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from cloud.alarms.notify import service
-from cloud.alarms.notify.addresses import ForbiddenAddressError
-from cloud.alarms.notify.models import Channel, Notice, NoticeState
+from cloud.alarms.notify.addresses import ForbiddenAddressError, check_target
+from cloud.alarms.notify.models import Channel, ChannelKind, Notice, NoticeState
 from cloud.alarms.notify.schemas import (
     ChannelChange,
     ChannelCreate,
@@ -42,9 +42,10 @@ async def list_channels(session: SessionDep, staff: Admin) -> list[ChannelRead]:
 
 @router.post("/channels", operation_id="channels_create", status_code=201, responses=_REFUSALS)
 async def create_channel(
-    body: ChannelCreate, session: SessionDep, staff: Admin, clock: ClockDep
+    body: ChannelCreate, request: Request, session: SessionDep, staff: Admin, clock: ClockDep
 ) -> ChannelMade:
     """Make a channel; a webhook's secret is in this answer and nowhere else."""
+    await _refuse_unreachable(request, body.kind, body.target)
     channel = await service.create_channel(
         session,
         operator_id=staff.operator_id,
@@ -62,6 +63,7 @@ async def change_channel(
     """Change a channel; switched off it sends nothing more, not even what waits."""
     channel = await service.channel_by_id(session, staff.operator_id, channel_id)
     changes = body.model_dump(exclude_none=True)
+    await _refuse_unreachable(request, channel.kind, changes.get("target"))
     before = {name: getattr(channel, name) for name in changes}
     await service.change_channel(session, channel, changes)
     note_change(request, before=before, after=changes)
@@ -212,6 +214,12 @@ async def redeliver(
     """Try a dead notice again, under the same id."""
     notice = await service.redeliver(session, staff.operator_id, delivery_id, now=clock.now())
     return DeliveryRead.of(notice)
+
+
+async def _refuse_unreachable(request: Request, kind: ChannelKind, target: str | None) -> None:
+    """Refuse a webhook that no notice could reach. Raises ForbiddenAddressError."""
+    if kind is ChannelKind.WEBHOOK and target is not None:
+        await check_target(target, request.app.state.webhook_networks)
 
 
 def _channel(channel: Channel) -> ChannelRead:

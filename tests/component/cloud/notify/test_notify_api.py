@@ -24,7 +24,7 @@ ROOT = "/api/v1/notifications"
 @pytest.fixture
 def settings(hq_config: Path) -> Settings:
     with hq_config.open("a") as file:
-        file.write('[notify]\nallowed_networks = ["127.0.0.0/8"]\n')
+        file.write('[notify]\nallowed_networks = ["127.0.0.1/32"]\n')
     return load(hq_config)
 
 
@@ -103,6 +103,11 @@ async def test_a_channel_is_made_tested_used_and_never_tells_its_secret_again(
     [
         ("webhook", "ftp://example.com", "forbidden_address"),
         ("webhook", "https://u:p@example.com", "forbidden_address"),
+        ("webhook", "http://127.0.0.2:18999/x", "forbidden_address"),
+        ("webhook", "http://1.1.1.1/x", "forbidden_address"),
+        ("webhook", "http://nobody.invalid/x", "forbidden_address"),
+        ("webhook", "https://10.1.2.3/x", "forbidden_address"),
+        ("webhook", "https://[::1]/x", "forbidden_address"),
         ("email", "night@example.com\nBcc: x@example.com", "invalid_channel"),
         ("email", "a@b.com,c@d.com", "invalid_channel"),
         ("email", "nobody", "invalid_channel"),
@@ -115,6 +120,22 @@ async def test_targets_that_cannot_be_are_refused(
     body = {"name": "x", "kind": kind, "target": target}
     answer = await client.post(f"{ROOT}/channels", json=body, headers=await log_in(Role.ADMIN))
     assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+async def test_a_channel_is_not_turned_to_where_notices_may_not_go(
+    client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    admin = await log_in(Role.ADMIN)
+    target = "https://nobody.invalid/x"  # a receiver may be made after its channel
+    body = {"name": "duty", "kind": "webhook", "target": target}
+    made = (await client.post(f"{ROOT}/channels", json=body, headers=admin)).json()
+    path = f"{ROOT}/channels/{made['id']}"
+    refused = await client.patch(path, json={"target": "http://10.1.2.3/x"}, headers=admin)
+    assert (refused.status_code, refused.json()["code"]) == (422, "forbidden_address")
+    assert "notify.allowed_networks" in refused.json()["detail"]
+    assert (await client.get(f"{ROOT}/channels", headers=admin)).json()[0]["target"] == target
+    allowed = await client.patch(path, json={"target": "http://127.0.0.1:9/x"}, headers=admin)
+    assert allowed.status_code == 200
 
 
 async def test_only_admins_say_who_is_told(client: httpx.AsyncClient, log_in: LogIn) -> None:
