@@ -140,7 +140,7 @@ class Trip(SQLModel, table=True):
     object: str = Field(default="", max_length=128)
     zone: str = Field(default="", max_length=64)
     connectors: list[Any] = Field(sa_type=Json)
-    stop_sent_us: int = Field(sa_type=BigInteger)
+    stop_sent_us: int | None = Field(default=None, sa_type=BigInteger)
     siren_us: int | None = Field(default=None, sa_type=BigInteger)
     contactors: list[Any] = Field(default_factory=list, sa_type=Json)
     contactor_us: int | None = Field(default=None, sa_type=BigInteger)

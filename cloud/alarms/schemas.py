@@ -113,7 +113,9 @@ class TripRead(BaseModel):
     object: str
     zone: str
     connectors: list[Any]
-    stop_sent_us: int = Field(description="deciding frame to last stop frame, microseconds")
+    stop_sent_us: int | None = Field(
+        description="deciding frame to last stop frame, microseconds; null where none was sent"
+    )
     siren_us: int | None = Field(description="deciding frame to siren coil answered")
     contactors: list[str] = Field(description="outputs that were opened")
     contactor_us: int | None

@@ -28,7 +28,8 @@ class Trip(Struct):
     connectors: tuple[Connector, ...]
     stopped_s: float
     """Monotonic: when the last stop frame was handed to the kernel."""
-    stop_sent_us: int
+    stop_sent_us: int | None
+    """None where no charge point could be told."""
     awaiting: set[Connector]
     """Connectors that were told to stop and have not shown zero current yet."""
     siren_us: int | None = None
@@ -36,7 +37,7 @@ class Trip(Struct):
     contactor_us: int | None = None
     last_zero_ms: int | None = None
     is_seen: bool = True
-    """False when one was cut off unseen: its contactor reads open, its current nobody reads."""
+    """False when one could not be told, or was cut off unseen: nobody reads its current."""
 
     @property
     def zero_current_ms(self) -> int | None:

@@ -266,6 +266,7 @@ class Hands:
         self.tell(self._hearer.on_trip, cause)
         policy = self.matrix.rows[cause.code].contactor
         trip = self._stop_all(cause, (*action.connectors, *partners), at, policy)
+        untold = [each for each in trip.connectors if each not in trip.awaiting]
         with surviving("sirens"):
             self.outputs.want(cause.key, action.sirens, at, anew=True)
         if policy is OpenContactor.AT_ONCE:
@@ -279,7 +280,10 @@ class Hands:
             self._isolate_all(partners, at)
         elif policy is not OpenContactor.NEVER:
             # Nobody can tell them to stop, or see what flows.
-            self._isolate_all((c for c in trip.connectors if c not in trip.awaiting), at)
+            self._isolate_all(untold, at)
+        if untold:
+            names = ",".join(map(connector_name, untold))
+            logger.warning("stop not sent cause=%s connectors=%s", cause.code, names)
 
     def _partners_of(self, connectors: tuple[Connector, ...]) -> tuple[Connector, ...]:
         """Return what charges the vehicles of these connectors too, and is not among them."""
@@ -302,8 +306,9 @@ class Hands:
             at=at,
             connectors=connectors,
             stopped_s=stopped_s,
-            stop_sent_us=int((stopped_s - at.mono_s) * 1_000_000),
+            stop_sent_us=int((stopped_s - at.mono_s) * 1_000_000) if told else None,
             awaiting=told,
+            is_seen=told.issuperset(connectors),
         )
         self._trips.append(cause.trip)
         return cause.trip

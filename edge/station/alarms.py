@@ -49,7 +49,7 @@ class TripFigures(Struct, frozen=True, omit_defaults=True):
     """What a trip stopped and how fast, in the units of `SafetyTripped`."""
 
     connectors: tuple[tuple[str, int], ...]
-    stop_us: int
+    stop_us: int | None
     siren_us: int | None = None
     zero_ms: int | None = None
     contactors: tuple[str, ...] = ()

@@ -309,7 +309,11 @@ def _alarm_view(alarm: OpenAlarm, places: Places) -> v.AlarmView:
         drill=alarm.drill,
         stopped=tuple(map(places.connector, trip.connectors)) if trip else (),
         isolated=tuple(map(places.connector, places.fed_by(trip.contactors))) if trip else (),
-        trip_stop_ms=trip.stop_us / 1000 if trip else None,
-        trip_siren_ms=trip.siren_us / 1000 if trip and trip.siren_us is not None else None,
+        trip_stop_ms=_ms(trip.stop_us) if trip else None,
+        trip_siren_ms=_ms(trip.siren_us) if trip else None,
         trip_zero_ms=trip.zero_ms if trip else None,
     )
+
+
+def _ms(time_us: int | None) -> float | None:
+    return None if time_us is None else time_us / 1000

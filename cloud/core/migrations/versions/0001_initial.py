@@ -498,7 +498,7 @@ def upgrade() -> None:
         sa.Column("trip_id", sa.Uuid(), nullable=False),
         sa.Column("cause", sa.String(length=64), nullable=False),
         sa.Column("connectors", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("stop_sent_us", sa.BigInteger(), nullable=False),
+        sa.Column("stop_sent_us", sa.BigInteger(), nullable=True),
         sa.Column("zero_current_ms", sa.BigInteger(), nullable=True),
         sa.Column("drill", sa.Boolean(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),

@@ -96,6 +96,31 @@ async def test_a_trip_is_one_fact_whose_figures_come_in(site: Site, field: Field
     assert (raised.code, raised.object) == ("smoke", "sensor:d1/smoke")
 
 
+async def test_a_trip_that_could_tell_nobody_claims_no_figures(site: Site, field: Field) -> None:
+    site.lose(CP)
+    field.point("d1", 1.0)
+    await site.settle()
+    trip = site.told(e.SafetyTripped)[-1]
+    assert (trip.stop_sent_us, trip.zero_current_ms) == (None, None)
+    alarm = next(a for a in site.station.screen.alarms() if a.code == "smoke")
+    assert alarm.trip_stop_ms is None
+
+
+async def test_zero_is_not_claimed_for_a_connector_that_could_not_be_told(
+    site: Site, field: Field
+) -> None:
+    zones = (p.Zone(name="A", connectors=((CP, 1), (CP2, 1))), p.Zone(name="B"))
+    field.install(document(SIREN, zones=zones))
+    site.lose(CP2)
+    field.point("d1", 1.0)
+    site.clock.advance(1.0)
+    site.sample(CP, 1, plugged_in=True)
+    await site.settle()
+    trip = site.told(e.SafetyTripped)[-1]
+    assert trip.stop_sent_us is not None
+    assert trip.zero_current_ms is None, "at the other one it may still flow"
+
+
 async def test_smoke_that_flaps_is_one_trip_until_somebody_resets_it(
     site: Site, field: Field
 ) -> None:
