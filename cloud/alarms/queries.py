@@ -56,6 +56,7 @@ class Group(Struct, frozen=True, kw_only=True):
     params: Mapping[str, Any]
     count: int
     unseen: int
+    aside: int
     repeats: int
     objects: Sequence[str]
     first_raised_at: datetime
@@ -76,7 +77,8 @@ async def groups(
 ) -> list[Group]:
     """Return alarms by code and station: drills last, the worst first, then the newest."""
     unseen = sa.and_(*_of_view(View.UNSEEN, now))
-    worst_first = (col(Alarm.drill), _rank, col(Alarm.id).desc())
+    worst_first = (col(Alarm.drill), _rank, col(Alarm.raised_at).desc(), col(Alarm.id))
+    aside = sa.and_(*_of_view(View.SHELVED, now))
     params = sa.func.array_agg(aggregate_order_by(col(Alarm.params), *worst_first))
     rows = await session.execute(
         sa.select(
@@ -86,6 +88,7 @@ async def groups(
             params[1].label("params"),
             sa.func.count().label("count"),
             sa.func.count().filter(unseen).label("unseen"),
+            sa.func.count().filter(aside).label("aside"),
             sa.func.sum(col(Alarm.repeats)).label("repeats"),
             sa.func.array_agg(sa.distinct(col(Alarm.object))).label("objects"),
             sa.func.min(col(Alarm.raised_at)).label("first"),
@@ -102,21 +105,24 @@ async def groups(
 
 async def open_alarms(
     session: AsyncSession, operator_id: UUID, *, now: datetime, limit: int
-) -> tuple[Sequence[Alarm], int]:
-    """Return an operator's open alarms and how many there are.
+) -> tuple[Sequence[Alarm], int, int]:
+    """Return an operator's open alarms, how many there are, and how many more are put aside.
 
     Real ones before drills, not put aside before put aside, then worst and newest first.
     """
     is_open = _conditions(operator_id, Filter(), now)
-    shelved = sa.and_(*_of_view(View.SHELVED, now))
-    order = (col(Alarm.drill), sa.func.coalesce(shelved, sa.false()), _rank, col(Alarm.id).desc())
+    aside = sa.func.coalesce(sa.and_(*_of_view(View.SHELVED, now)), sa.false())
+    order = (col(Alarm.drill), aside, _rank, col(Alarm.id).desc())
     rows = (
         await session.scalars(select(Alarm).where(*is_open).order_by(*order).limit(limit))
     ).all()
-    if len(rows) < limit:
-        return rows, len(rows)
-    count = await session.scalar(select(sa.func.count()).select_from(Alarm).where(*is_open))
-    return rows, count or 0
+    counts = await session.execute(
+        sa.select(sa.func.count().filter(sa.not_(aside)), sa.func.count().filter(aside))
+        .select_from(Alarm)
+        .where(*is_open)
+    )
+    count, aside_count = counts.one()
+    return rows, count, aside_count
 
 
 async def worst_first(
@@ -145,14 +151,21 @@ async def worst_first(
 async def counts_by_severity(
     session: AsyncSession, operator_id: UUID, now: datetime
 ) -> dict[Severity, int]:
-    """Return how many alarms are open, by severity; all four are there."""
+    """Return how many alarms are open and not put aside, by severity; all four are there."""
     rows = await session.execute(
         select(Alarm.severity, sa.func.count())
-        .where(*_conditions(operator_id, Filter(), now))
+        .where(*_conditions(operator_id, Filter(), now), _not_aside(now))
         .group_by(col(Alarm.severity))
     )
     found = {severity: int(count) for severity, count in rows}
     return {severity: found.get(severity, 0) for severity in Severity}
+
+
+async def count_aside(session: AsyncSession, operator_id: UUID, now: datetime) -> int:
+    """Return how many open alarms are put aside."""
+    wanted = _conditions(operator_id, Filter(view=View.SHELVED), now)
+    count = await session.scalar(select(sa.func.count()).select_from(Alarm).where(*wanted))
+    return count or 0
 
 
 def _read_cursor(cursor: str) -> tuple[bool, int, UUID]:
@@ -183,17 +196,20 @@ def _conditions(operator_id: UUID, wanted: Filter, now: datetime) -> list[Any]:
 def _of_view(view: View, now: datetime) -> list[Any]:
     is_open = col(Alarm.cleared_at).is_(None)
     aside = col(Alarm.shelved_until) > now
-    not_aside = sa.or_(col(Alarm.shelved_until).is_(None), col(Alarm.shelved_until) <= now)
     seen = col(Alarm.acknowledged_at)
     conditions: dict[View, list[Any]] = {
         View.OPEN: [is_open],
-        View.UNSEEN: [is_open, seen.is_(None), not_aside],
+        View.UNSEEN: [is_open, seen.is_(None), _not_aside(now)],
         View.ACKNOWLEDGED: [is_open, seen.is_not(None)],
         View.SHELVED: [is_open, aside],
         View.CLEARED: [col(Alarm.cleared_at).is_not(None)],
         View.ALL: [],
     }
     return conditions[view]
+
+
+def _not_aside(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(col(Alarm.shelved_until).is_(None), col(Alarm.shelved_until) <= now)
 
 
 def _group(row: sa.RowMapping) -> Group:
@@ -204,6 +220,7 @@ def _group(row: sa.RowMapping) -> Group:
         params=row["params"],
         count=row["count"],
         unseen=row["unseen"],
+        aside=row["aside"],
         repeats=int(row["repeats"]),
         objects=sorted(row["objects"]),
         first_raised_at=row["first"],

@@ -99,6 +99,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     orders: list[OrderView]
     alarms: list[tuple[Alarm, Place]]
     alarm_count: int
+    aside_count: int
+    """Alarms that are put aside; `alarm_count` is without them."""
     clock_scale: float
     """How much faster than real the clock runs; above 1 in a demo only."""
 
@@ -120,7 +122,9 @@ async def gather(
     values = await read_values(redis, [each.station_no for each in stations])
     views = await _station_views(session, stations, values, operator_id=operator_id, now=now)
     midnights = {each.id: _midnight(now, zone_of(each)) for each in stations}
-    alarms, alarm_count = await open_alarms(session, operator_id, now=now, limit=ALARMS_SHOWN)
+    alarms, alarm_count, aside_count = await open_alarms(
+        session, operator_id, now=now, limit=ALARMS_SHOWN
+    )
     orders = await newest(session, operator_id, limit=ORDERS_SHOWN)
     running = [each for view in views for each in view.connectors if _runs(each)]
     return Overview(
@@ -137,6 +141,7 @@ async def gather(
             (alarm, places[alarm.station_id] if alarm.station_id else Place()) for alarm in alarms
         ],
         alarm_count=alarm_count,
+        aside_count=aside_count,
         clock_scale=session.info.get(TIME_SCALE, 1.0),
     )
 

@@ -316,14 +316,34 @@ async def test_groups_show_the_worst_first(world: World) -> None:
     assert found[0].objects == ["connector:1:1", "connector:1:2"]
     only = Filter(severities=(Severity.MINOR,), code="door_open", drill=False, since=START)
     assert [group.count for group in await queries.groups(world.session, operator_id, only, END)]
-    rows, count = await queries.open_alarms(world.session, operator_id, now=END, limit=3)
-    assert (count, [row.code for row in rows]) == (8, [HOT, HOT, "door_open"])
+    rows, count, aside = await queries.open_alarms(world.session, operator_id, now=END, limit=3)
+    assert (count, aside, [row.code for row in rows]) == (8, 0, [HOT, HOT, "door_open"])
+
+
+async def test_what_is_put_aside_is_counted_apart(world: World) -> None:
+    await world.deliver(minor(1), minor(2, object="sensor:door2"), raised(3))
+    operator_id = world.station.operator_id
+    door = next(row for row in await all_alarms(world) if row.severity is Severity.MINOR)
+    until = END + timedelta(hours=1)
+    await life.shelve(world.session, **who(world, door), until=until, reason="lock", by="li")
+
+    async def counted(now: datetime) -> tuple[int, ...]:
+        _, count, aside = await queries.open_alarms(world.session, operator_id, now=now, limit=9)
+        counts = await queries.counts_by_severity(world.session, operator_id, now)
+        apart = await queries.count_aside(world.session, operator_id, now)
+        groups = await queries.groups(world.session, operator_id, Filter(), now)
+        assert (sum(counts.values()), sum(group.aside for group in groups)) == (count, aside)
+        return count, counts[Severity.MINOR], aside, apart
+
+    assert await counted(END) == (2, 1, 1, 1)
+    assert await counted(until) == (3, 2, 0, 0)
 
 
 async def test_a_group_says_what_the_newest_of_its_worst_says(world: World) -> None:
     def fault(number: int, severity: Severity, faults: str, *, drill: bool = False) -> AlarmRaised:
         return raised(
             number,
+            minute=number,
             code="charge_point_fault",
             severity=severity,
             object=f"charge_point:{number}",

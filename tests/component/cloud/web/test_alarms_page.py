@@ -151,6 +151,8 @@ async def test_an_alarm_is_acknowledged_and_put_aside_and_the_station_hears_of_i
     await page.locator("[name=hours]").select_option("4")
     await page.locator(".shelve button").click()
     await expect(page.locator(".alarm")).to_contain_text(f"{dispatcher} 已搁置")
+    await expect(page.locator("#alarms")).to_have_text("未消除 0 · 已搁置 1")
+    await expect(page.locator("[data-part=counts] a[href$=shelved]")).to_have_text("1")
     told = [(await link.commands.get())[1] for _ in range(2)]
     assert {type(command) for command in told} == {AcknowledgeAlarm, ShelveAlarm}
     assert {command.alarm_id for command in told} == {door.alarm_id}  # type: ignore[attr-defined]
