@@ -87,7 +87,7 @@ class KioskApp(App[None]):
         self.look = look
         self.station: StationView | None = None
         self.stale = False
-        self.notice = ""
+        self.notice = self.notice_sign = ""
         self.link = Link(socket, self._on_view, self._on_lost)
         self.flows = Flows(self)
         self._socket, self._clock, self._signature = socket, clock, name
@@ -257,9 +257,10 @@ class KioskApp(App[None]):
         self.look = Look(language, self.look.palette, self.look.signs)
         self.repaint()
 
-    def say(self, text: str) -> None:
-        """Show a passing notice beside the keys."""
+    def say(self, text: str, *, done: bool = False) -> None:
+        """Show a passing notice beside the keys; `done` says that it is a success."""
         self.notice, self._noticed_s = text, self._clock.monotonic_s()
+        self.notice_sign = self.look.signs.tick if done else self.look.signs.warning
         self.repaint()
 
     def open(self, name: str) -> None:

@@ -163,7 +163,7 @@ class Flows:
             return "" if answer.get("ok") else app.in_words(answer)
 
         if await app.push_screen_wait(PinScreen(app.look.text(title), what, send)):
-            app.say(app.look.text(done))
+            app.say(app.look.text(done), done=True)
 
 
 def _connectors(view: StationView | None) -> list[ConnectorView]:

@@ -65,8 +65,9 @@ def block(view: BlockView, width: int, height: int, drawn: bool) -> Frame:
     for y in range(height):
         left = lines[y] if y < len(lines) else ()
         right: Line = (Span(digits[y] + " ", ink),) if y < len(digits) else ()
-        room = width - width_of(right)
-        rows.append((*fill(left, room, ink), *right))
+        gap: Line = (Span(" ", ink),) if right else ()
+        room = width - width_of(right) - len(gap)
+        rows.append((*fill(left, room, ink), *gap, *right))
     if view.fraction is not None and height > max(len(lines), len(digits)):
         rows[-1] = _bar(view.fraction, width, ink, drawn)
     return Frame(tuple(rows))
@@ -76,15 +77,18 @@ def _digits(view: BlockView, room: int, height: int, drawn: bool) -> tuple[str, 
     """Return the charge as large as beside the text there is room for."""
     if not view.soc or not drawn or height < _BIG_ROWS:
         return (f"{view.soc}%",) if view.soc else ()
-    huge = big.number(view.soc, 2)
-    return huge if height >= _HUGE_ROWS and len(huge[0]) <= room else big.number(view.soc)
+    shapes = [big.number(view.soc, 2)] if height >= _HUGE_ROWS else []
+    for digits in (*shapes, big.number(view.soc)):
+        if len(digits[0]) <= room:
+            return digits
+    return (f"{view.soc}%",)
 
 
 def _one_line(view: BlockView, width: int) -> Line:
     left = f" {view.letter} {view.sign} {view.word}"
     right = f" {view.soc}% " if view.soc else " "
     text = "  ".join((left, *view.facts[:1]))
-    if cell_len(text) + cell_len(right) > width:
+    if cell_len(text) + 1 + cell_len(right) > width:
         text = left
     return apart((Span(text, view.ink),), (Span(right, view.ink),), width, view.ink)
 

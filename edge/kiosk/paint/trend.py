@@ -14,6 +14,7 @@ from edge.kiosk.views.page import ink_of
 from edge.kiosk.views.trend import ChartView, TrendView
 
 _AXIS = 10
+_SHORT_WORD = 2
 _LIST_SHARE, _LIST_MAX = 3, 40
 
 
@@ -44,13 +45,30 @@ def _list(view: TrendView, look: Look, width: int, height: int) -> Frame:
     first = max(0, view.chosen - height + 1)
     lines: list[Line] = []
     hits = []
-    for index, (title, value, tone) in enumerate(view.points[first : first + height], first):
+    for index, point in enumerate(view.points[first : first + height], first):
         ground = look.palette.chosen if index == view.chosen else look.palette.text
-        ink = ground if index == view.chosen else ink_of(tone, look.palette)
-        name = cut(title, max(4, width - cell_len(value) - 3))
-        lines.append(apart((Span(f" {name}", ground),), (Span(f"{value} ", ink),), width, ground))
+        ink = ground if index == view.chosen else ink_of(point.tone, look.palette)
+        name = shortened(point.device, point.name, max(4, width - cell_len(point.value) - 3))
+        value = Span(f"{point.value} ", ink)
+        lines.append(apart((Span(f" {name}", ground),), (value,), width, ground))
         hits.append(Hit(0, index - first, width, 1, f"choose({index})"))
     return sized(Frame(tuple(lines), tuple(hits)), width, height, look.palette.text)
+
+
+def shortened(device: str, name: str, width: int) -> str:
+    """Return a title in at most `width` cells; what tells it from its neighbours goes last.
+
+    Of the device its last short word stays (the A of `Smoke detector A`), then its beginning.
+    """
+    room = width - cell_len(name) - 1
+    if not device or room < 1:
+        return cut(name, width)
+    if cell_len(device) <= room:
+        return f"{device} {name}"
+    start, _, last = device.rpartition(" ")
+    if start and cell_len(last) <= _SHORT_WORD < room - cell_len(last):
+        return f"{cut(start, room - cell_len(last) - 1)} {last} {name}"
+    return f"{cut(device, room)} {name}"
 
 
 def _curve(view: TrendView, look: Look, width: int, height: int) -> Frame:

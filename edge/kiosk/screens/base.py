@@ -94,7 +94,7 @@ class KioskScreen(Screen[Any]):
             if look.signs.blocks or action != "language"  # nothing to choose from
         ]
         notice = self.kiosk.notice
-        return [KeyHint(look.signs.warning, notice, ""), *named] if notice else named
+        return [KeyHint(self.kiosk.notice_sign, notice, ""), *named] if notice else named
 
     async def on_canvas_touched(self, event: Canvas.Touched) -> None:
         """Do what was touched."""

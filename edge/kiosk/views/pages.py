@@ -152,7 +152,7 @@ def alarm_list(view: StationView, look: Look, *, chosen: int = 0, stale: bool = 
     alarms = by_urgency(view.alarms)
     title = look.text("alarms.title", n=len(alarms))
     if not alarms:
-        empty = paragraph(f"{look.signs.tick} {look.text('strip.normal')}", Tone.GOOD)
+        empty = paragraph(f"{look.signs.tick} {look.text('strip.no_alarms')}", Tone.GOOD)
         return PageView(title, (GAP, empty), "", warning(view, look, stale))
     chosen = min(chosen, len(alarms) - 1)
     rows = [_alarm_row(view, alarm, look, index) for index, alarm in enumerate(alarms)]

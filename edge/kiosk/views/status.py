@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.kiosk.ink import Ink
 from edge.kiosk.look import Look
-from edge.kiosk.views.values import by_urgency, clock, is_shelved
+from edge.kiosk.views.values import by_urgency, clock, is_shelved, trouble_count
 from edge.view import StationView
 from shared.contracts.words import Severity
 
@@ -28,9 +28,14 @@ def stale_text(view: StationView, look: Look) -> str:
 def strip(view: StationView, look: Look, *, stale: bool) -> StripView:
     """Return the strip."""
     found = list(_worst_first(view, look, stale))
-    if not found:
-        return StripView((f"{look.signs.tick} {look.text('strip.normal')}",), look.palette.ok_strip)
-    return StripView(tuple(text for text, _ in found), found[0][1])
+    count = 0 if view.starting_up else trouble_count(view)
+    trouble = [look.text("strip.trouble", n=count)] if count else []
+    if found:
+        return StripView((*(text for text, _ in found), *trouble), found[0][1])
+    if trouble:
+        first = f"{look.signs.warning} {look.text('strip.no_alarms')}"
+        return StripView((first, *trouble), look.palette.warn_strip)
+    return StripView((f"{look.signs.tick} {look.text('strip.normal')}",), look.palette.ok_strip)
 
 
 def _worst_first(view: StationView, look: Look, stale: bool) -> Iterator[tuple[str, Ink]]:

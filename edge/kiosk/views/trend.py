@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from typing import NamedTuple
 
 from edge.kiosk.look import Look
 from edge.kiosk.views.page import Tone
 from edge.kiosk.views.pages import warning
-from edge.kiosk.views.values import local, measured, point_value
+from edge.kiosk.views.values import is_red, local, measured, point_value
 from edge.view import PointView, StationView, TrendPoint
 from shared.contracts.protection import CONTACTS, Quality
 
@@ -29,12 +30,21 @@ class ChartView:
     right: str
 
 
+class PointLine(NamedTuple):
+    """A point in the list; `device` begins its title, "" where it has no points beside it."""
+
+    device: str
+    name: str
+    value: str
+    tone: Tone
+
+
 @dataclass(frozen=True)
 class TrendView:
     """The page: names and values of the points, and the chosen one's curve."""
 
     title: str
-    points: tuple[tuple[str, str, Tone], ...]
+    points: tuple[PointLine, ...]
     chosen: int
     summary: str
     chart: ChartView | None
@@ -60,7 +70,7 @@ def trend(
 ) -> TrendView:
     """Return the page; `points` None while they are not here yet, `columns` of the chart."""
     known = plottable(view)
-    listed = tuple((look.title(point), point_value(point, look), _tone(point)) for point in known)
+    listed = _listed(known, view, look)
     chart, summary = None, ""
     if known:
         chosen = min(chosen, len(known) - 1)
@@ -85,8 +95,27 @@ def trend(
     return TrendView(title, listed, chosen, summary, chart, message, warning(view, look, stale))
 
 
-def _tone(point: PointView) -> Tone:
-    if point.alarming:
+def _listed(known: Sequence[PointView], view: StationView, look: Look) -> tuple[PointLine, ...]:
+    titles: dict[str, list[str]] = {}
+    for point in known:
+        titles.setdefault(point.device, []).append(look.title(point))
+    shared = {device: _begin_alike(own) for device, own in titles.items() if len(own) > 1}
+    lines = []
+    for point in known:
+        device, title = shared.get(point.device, ""), look.title(point)
+        name = title[len(device) :].lstrip()
+        lines.append(PointLine(device, name, point_value(point, look), _tone(point, view)))
+    return tuple(lines)
+
+
+def _begin_alike(titles: Sequence[str]) -> str:
+    """Return the words that all titles begin with; the last word of a title is its own."""
+    columns = zip(*(title.split(" ")[:-1] for title in titles), strict=False)
+    return " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns))
+
+
+def _tone(point: PointView, view: StationView) -> Tone:
+    if is_red(point, view):
         return Tone.BAD
     return Tone.TEXT if point.quality is Quality.GOOD else Tone.WARN
 

@@ -10,12 +10,15 @@ from edge.kiosk.look import Look
 from edge.view import AlarmView, PointView, StationView
 from shared.clock import from_ms
 from shared.contracts.protection import CONTACTS, Quality, Quantity
-from shared.contracts.words import Severity
+from shared.contracts.words import ConnectorStatus, Severity
 
 _KW = 1000
 _DWH_PER_KWH = 10_000
 _FEN_PER_YUAN = 100
 _MINUTE_S, _HOUR_S = 60, 3600
+
+TROUBLE = frozenset({ConnectorStatus.FAULT, ConnectorStatus.OFFLINE, ConnectorStatus.ALARM})
+"""What a connector is counted under trouble for."""
 
 SEVERITIES = (Severity.CRITICAL, Severity.MAJOR, Severity.MINOR, Severity.INFO)
 """Worst first."""
@@ -129,6 +132,22 @@ def by_urgency(alarms: tuple[AlarmView, ...]) -> list[AlarmView]:
     return sorted(
         alarms,
         key=lambda alarm: (SEVERITIES.index(alarm.severity), alarm.drill, alarm.raised_ms),
+    )
+
+
+def is_red(point: PointView, view: StationView) -> bool:
+    """Return whether a point's cause stands; gone and only not reset yet, its value is good."""
+    names = {f"sensor:{point.device}/{point.point}", f"sensor:{point.device}"}
+    about = [alarm.active for alarm in view.alarms if alarm.object in names]
+    return point.alarming and (not about or any(about))
+
+
+def trouble_count(view: StationView) -> int:
+    """Return how many connectors are out of order, off-line or in alarm."""
+    return sum(
+        connector.status in TROUBLE
+        for entry in view.charge_points
+        for connector in entry.connectors
     )
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from edge.kiosk.ink import Ink
 from edge.kiosk.look import Look
 from edge.kiosk.views.status import StripView, banner, stale_text, strip
-from edge.kiosk.views.values import by_urgency, local, point_value, power, span
+from edge.kiosk.views.values import (
+    TROUBLE,
+    by_urgency,
+    is_red,
+    local,
+    point_value,
+    power,
+    span,
+    trouble_count,
+)
 from edge.view import ChargePointView, ConnectorView, PointView, StationView
 from shared.contracts.protection import CONTACTS, Quality, Quantity
 from shared.contracts.words import ConnectorStatus, Severity
@@ -16,7 +25,6 @@ PAGE_CARDS = 12
 # Three times the period of reports: 15 s while a connector charges, 5 min while it does not.
 _CHARGING_STALE_S, _IDLE_STALE_S = 45.0, 900.0
 _POWER_HIGH = 0.9
-_TROUBLE = frozenset({ConnectorStatus.FAULT, ConnectorStatus.OFFLINE, ConnectorStatus.ALARM})
 _QUIET = frozenset({Quantity.DETECTOR_FAULT, Quantity.OUTPUT_ON, Quantity.BREAKER_CLOSED})
 _ORDER = (
     Quantity.SMOKE,
@@ -146,7 +154,7 @@ def _header(view: StationView, look: Look, stale: bool) -> HeaderView:
     colours = look.palette
     connectors = [connector for entry in view.charge_points for connector in entry.connectors]
     states = [connector.status for connector in connectors]
-    trouble = sum(state in _TROUBLE for state in states)
+    trouble = trouble_count(view)
     figures: tuple[FigureView, ...] = (
         FigureView(look.text("wall.power"), f"{view.power_w / 1000:.0f}", colours.text),
         FigureView(look.text("wall.free"), str(states.count(ConnectorStatus.IDLE)), colours.good),
@@ -264,7 +272,7 @@ def _abnormal(view: StationView, look: Look) -> tuple[SensorView, ...]:
     ]
     for entry in view.charge_points:
         for connector in entry.connectors:
-            if connector.status in _TROUBLE:
+            if connector.status in TROUBLE:
                 sign = look.signs.states[connector.status]
                 word = look.text(f"status.{connector.status.value}")
                 ink = look.palette.states[connector.status]
@@ -275,11 +283,11 @@ def _abnormal(view: StationView, look: Look) -> tuple[SensorView, ...]:
 def _sensors(view: StationView, look: Look, stale: bool) -> tuple[SensorView, ...]:
     colours = look.palette
     seen = []
-    for point in sorted(view.points, key=_weight):
-        bad = point.quality is not Quality.GOOD
-        if point.quantity in _QUIET and not bad and not point.alarming:
+    for point in sorted(view.points, key=lambda point: _weight(point, view)):
+        bad, red = point.quality is not Quality.GOOD, is_red(point, view)
+        if point.quantity in _QUIET and not bad and not red:
             continue
-        ink = colours.bad if point.alarming else colours.warn if bad else _calm(point, look)
+        ink = colours.bad if red else colours.warn if bad else _calm(point, look)
         value = point_value(point, look)
         seen.append(SensorView(look.title(point), value, colours.dim if stale else ink))
     return tuple(seen)
@@ -289,9 +297,9 @@ def _calm(point: PointView, look: Look) -> Ink:
     return look.palette.good if point.quantity in CONTACTS else look.palette.text
 
 
-def _weight(point: PointView) -> tuple[bool, bool, int]:
+def _weight(point: PointView, view: StationView) -> tuple[bool, bool, int]:
     order = _ORDER.index(point.quantity) if point.quantity in _ORDER else len(_ORDER)
-    return not point.alarming, point.quality is Quality.GOOD or not point.is_safety, order
+    return not is_red(point, view), point.quality is Quality.GOOD or not point.is_safety, order
 
 
 def _notices(view: StationView, look: Look) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from edge.kiosk import big
 from edge.kiosk.ink import Frame, Ink, Span, centred, cut, fill, width_of, wrapped
 from edge.kiosk.look import Language, Look
-from edge.kiosk.paint import alarm, dialog, page, trend, wall
+from edge.kiosk.paint import alarm, card, dialog, page, trend, wall
 from edge.kiosk.paint.dialog import DialogView
 from edge.kiosk.paint.keys import KeyHint
 from edge.kiosk.palette import ASCII, SIXTEEN
@@ -23,6 +23,7 @@ from edge.kiosk.terminal import look_for
 from edge.kiosk.views import pages, sheets
 from edge.kiosk.views.alarm import alarm_screen
 from edge.kiosk.views.trend import trend as trend_view
+from edge.kiosk.views.wall import BlockView
 from edge.kiosk.views.wall import wall as wall_view
 from edge.view import StationView, TrendPoint
 from shared.contracts.words import ConnectorStatus
@@ -146,3 +147,34 @@ def test_the_keys_of_the_pad_stay_where_they_are() -> None:
         for view in (plain, dataclasses.replace(refused, digits=0))
     ]
     assert places[0] == places[1]
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "width", "text"),
+    [
+        ("Supply meter", "Current L1", 30, "Supply meter Current L1"),
+        ("Supply meter", "Current L1", 17, "Suppl~ Current L1"),
+        ("Smoke detector A", "Smoke", 17, "Smoke de~ A Smoke"),
+        ("Supply meter", "Current L1", 10, "Current L1"),
+        ("", "Transformer door", 8, "Transfo~"),
+    ],
+)
+def test_the_device_is_shortened_not_the_point(
+    device: str, name: str, width: int, text: str
+) -> None:
+    assert trend.shortened(device, name, width) == text
+
+
+@pytest.mark.parametrize("soc", ["85", "100"])
+@pytest.mark.parametrize("height", [1, 2, 3, 6])
+def test_a_block_never_writes_one_thing_over_another(soc: str, height: int) -> None:
+    view = BlockView("A", "▶", "Finished", INK, soc=soc, facts=("96.3 kW",), fraction=0.85)
+    for width in range(20, 40):
+        lines = [
+            "".join(span.text for span in line)
+            for line in card.block(view, width, height, True).lines
+        ]
+        assert lines[0].startswith(" A ▶ Finished ")
+        assert height == 1 or lines[1].startswith("   96.3 kW ")
+        if f"{soc}%" in lines[0]:
+            assert lines[0].endswith(f" {soc}% ")

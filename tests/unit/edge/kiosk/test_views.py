@@ -108,7 +108,7 @@ def strip_of(view: StationView) -> tuple[str, ...]:
 
 
 def test_the_strip_says_the_worst_first() -> None:
-    assert strip_of(calm()) == ("✔ All normal, no alarms",)
+    assert strip_of(structs.replace(calm(), charge_points=())) == ("✔ All normal, no alarms",)
     both = strip_of(burning(door(), hot()))
     assert "Battery too hot" in both[0]
     assert "Transformer door open" in both[1]
@@ -123,7 +123,7 @@ def test_the_strip_says_the_worst_first() -> None:
 
 def test_what_is_shelved_leaves_the_strip_until_then() -> None:
     aside = door(shelved_until_ms=AT_MS + 1000)
-    assert strip_of(structs.replace(calm(), alarms=(aside,))) == ("✔ All normal, no alarms",)
+    assert strip_of(structs.replace(calm(), alarms=(aside,)))[0] == "▲ No alarms"
     over = door(shelved_until_ms=AT_MS)
     assert "Transformer door open" in strip_of(structs.replace(calm(), alarms=(over,)))[0]
 
@@ -216,7 +216,7 @@ def test_the_list_shows_the_trip_figures_of_the_chosen_one() -> None:
 
 
 def test_pages_without_anything_say_so() -> None:
-    assert "All normal" in words(pages.alarm_list(calm(), EN))
+    assert "No alarms" in words(pages.alarm_list(calm(), EN))
     assert "No cars" in words(sheets.responder(empty(), EN))
     assert "no longer" in words(pages.detail(calm(), EN, "99"))
     assert trend(empty(), EN, chosen=0, hours=1, points=None, columns=10).message == (
@@ -248,3 +248,43 @@ def test_a_curve_leaves_gaps_where_nothing_was_measured() -> None:
 
 def test_severities_are_all_listed() -> None:
     assert set(values.SEVERITIES) == set(Severity)
+
+
+def test_points_of_one_device_are_told_apart_by_what_follows_its_name() -> None:
+    room = next(point for point in calm().points if point.device == "room")
+    titles = ("Supply meter Current L1", "Supply meter Current L2", "Supply meter Power")
+    points = [
+        structs.replace(room, device="meter", point=title, title_en=title) for title in titles
+    ]
+    view = structs.replace(calm(), points=(*points, room))
+    lines = trend(view, EN, chosen=0, hours=1, points=None, columns=10).points
+    assert [(line.device, line.name) for line in lines] == [
+        ("Supply meter", "Current L1"),
+        ("Supply meter", "Current L2"),
+        ("Supply meter", "Power"),
+        ("", "Temperature"),
+    ]
+
+
+# What is over, and what is in trouble
+
+
+def test_a_value_is_not_red_once_its_cause_is_gone() -> None:
+    first, *others = calm().points
+    point = structs.replace(first, alarming=True)
+    place = f"sensor:{point.device}/{point.point}"
+    for active, ink in ((True, FULL.bad), (False, FULL.good)):
+        alarm = smoke(object=place, active=active)
+        view = structs.replace(calm(), points=(point, *others), alarms=(alarm,))
+        shown = {entry.title: entry.ink for entry in wall(view, EN).sensors}
+        assert shown[point.title_en] == ink
+
+
+def test_the_strip_names_connectors_in_trouble() -> None:
+    shown = wall(calm(), EN).strip
+    assert shown.items == ("▲ No alarms", "connectors in trouble: 7")
+    assert shown.ink == FULL.warn_strip
+    assert wall(burning(door()), EN).strip.items[-1] == "connectors in trouble: 8"
+    fine = structs.replace(calm(), charge_points=())
+    assert wall(fine, EN).strip.ink == FULL.ok_strip
+    assert "connectors in trouble" not in "".join(wall(starting(), EN).strip.items)
