@@ -138,9 +138,6 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    if not rows:
-        console.print(f"{title}: —")
-        return
     table = Table(title=title, title_justify="left")
     fields = [field.name for field in msgspec.structs.fields(rows[0])]
     for name in fields:

@@ -341,11 +341,27 @@ MUST_STOP = frozenset(
 
 _LEAST = {row.cause: row for row in BUILT_IN_INTERLOCKS if row.cause in MUST_STOP}
 _RESETS = tuple(Reset)
+_ALWAYS_SEEN = tuple(
+    # No document names a rule like this: its own "smoke" may be something else.
+    structs.replace(rule, rule_id=f"{rule.rule_id}, always")
+    for rule in BUILT_IN_RULES
+    if rule.rule_id in {"emergency_button", "heat", "smoke"}
+)
 
 
 def rules_of(protection: Protection) -> tuple[AnyRule, ...]:
-    """Return the rules that hold: the document's, or the built-in ones where it has none."""
-    return BUILT_IN_RULES if protection.rules is None else protection.rules
+    """Return the rules that hold: the document's, or the built-in ones where it has none.
+
+    Contacts that save lives are always looked at: by the document's rules, in whatever way, or
+    else by the built-in ones.
+    """
+    if protection.rules is None:
+        return BUILT_IN_RULES
+    seen = {rule.select.quantity for rule in protection.rules if rule.enabled}
+    return (
+        *protection.rules,
+        *(rule for rule in _ALWAYS_SEEN if rule.select.quantity not in seen),
+    )
 
 
 def interlocks_of(protection: Protection) -> tuple[Interlock, ...]:

@@ -12,6 +12,7 @@ from msgspec import structs
 from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import (
     NAME_MAX,
+    AnyRule,
     Compare,
     Contact,
     Device,
@@ -301,8 +302,20 @@ def _of_connectors() -> frozenset[Quantity]:
 
 def test_a_document_without_rules_takes_the_built_in_ones() -> None:
     assert rules_of(Protection()) == BUILT_IN_RULES
-    assert rules_of(GOOD) == (HOT,)
-    assert rules_of(Protection(rules=())) == ()
+    assert rules_of(GOOD)[0] == HOT
+
+
+def test_contacts_that_save_lives_are_always_looked_at() -> None:
+    def looked_at(*rules: AnyRule) -> list[str]:
+        return sorted(rule.select.quantity for rule in rules_of(Protection(rules=rules)))
+
+    assert looked_at() == ["emergency_button", "heat", "smoke"]
+    voted = Vote(rule_id="smoke", code="smoke", select=Select(quantity=Quantity.SMOKE))
+    assert looked_at(voted) == ["emergency_button", "heat", "smoke"]
+    off = structs.replace(voted, enabled=False)
+    assert looked_at(off) == ["emergency_button", "heat", "smoke", "smoke"]
+    ids = [rule.rule_id for rule in rules_of(Protection(rules=(off,)))]
+    assert len(set(ids)) == len(ids)
 
 
 def test_a_row_replaces_the_built_in_row_of_its_cause_and_no_other() -> None:

@@ -131,8 +131,8 @@ def test_every_built_in_rule_is_shown(language: Language) -> None:
 )
 def test_conditions(rule: AnyRule, zh: str, en: str) -> None:
     document = Protection(rules=(rule,))
-    assert [row.condition for row in rule_rows(document, "zh")] == [zh]
-    [row] = rule_rows(document, "en")
+    assert rule_rows(document, "zh")[0].condition == zh
+    row = rule_rows(document, "en")[0]
     assert row.condition == en
     assert (row.severity, row.hold, row.clear) == (CATALOGUE[rule.code].severity, "—", "5 s")
 
@@ -140,5 +140,5 @@ def test_conditions(rule: AnyRule, zh: str, en: str) -> None:
 def test_what_a_rule_selects() -> None:
     select = Select(quantity=Quantity.TEMPERATURE_C, zone="north", point="t")
     rule = Threshold(rule_id="r", code="heat", select=select, above=60.0, hold_s=1.5, enabled=False)
-    [row] = rule_rows(Protection(rules=(rule,)), "en")
+    row = rule_rows(Protection(rules=(rule,)), "en")[0]
     assert (row.what, row.hold, row.enabled) == ("temperature (north / t)", "1.5 s", False)
