@@ -148,7 +148,10 @@ class SiteActions:
         return {"by": by}
 
     async def reset(self, request: Request) -> Answer:
-        """Lift the latches of a place, unless their cause is still there."""
+        """Lift the latches of a place and of all in it, unless a cause is still there.
+
+        What HQ blocked inside a wider place stays: whoever blocked a connector knows why.
+        """
         reason = _reason(request)
         if not reason:
             raise LocalApiError("reason", "reason: say why it is safe")
@@ -170,7 +173,7 @@ class SiteActions:
                 "latch released place=%s cause=%s by=%s reason=%s", place, latch.cause, by, reason
             )
         self._station.perform(effects)
-        return {"released": ", ".join(latch.cause for latch in latches), "by": by}
+        return {"released": ", ".join(dict.fromkeys(latch.cause for latch in latches)), "by": by}
 
     def _role_for(self, latches: list[Latch]) -> str:
         roles = {self._station.protection.role_for(latch.cause) for latch in latches}
@@ -178,7 +181,11 @@ class SiteActions:
 
     def _resettable(self, place: Place) -> list[Latch]:
         station = self._station
-        latches = station.latches.at(place)
+        latches = [
+            latch
+            for latch in station.latches.all()
+            if latch.place == place or (not latch.by_hq and place_covers(place, latch.place))
+        ]
         if not latches:
             raise LocalApiError("not_blocked", "nothing is blocked there")
         wider = any(
@@ -187,7 +194,8 @@ class SiteActions:
         )
         if wider and any(latch.cause == ISOLATED for latch in latches):
             raise LocalApiError("wider", "something wider blocks it too: reset that first")
-        if station.safety.is_dangerous(place, station.now()):
+        now = station.now()
+        if any(station.safety.is_dangerous(latch.place, now) for latch in latches):
             raise LocalApiError(
                 "still_dangerous",
                 "what tripped is still reported: remove the cause, unplug the vehicle, "

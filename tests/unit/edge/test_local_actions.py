@@ -112,3 +112,33 @@ async def test_a_name_that_is_no_text_acknowledges_nothing(site: Site, by: str) 
     with pytest.raises(LocalApiError, match="by: up to 40"):
         SiteActions(station).acknowledge({"alarm_id": str(alarm.alarm_id), "by": by})
     assert station.alarms.get(alarm.alarm_id).acknowledged_ms is None
+
+
+async def reset(site: Site, number: str = "", connector: int = 0) -> object:
+    request = {"number": number, "connector": connector, "reason": "looked", "pin": PIN}
+    return await SiteActions(site.station).reset(request)
+
+
+async def test_a_reset_of_the_station_lifts_what_a_zone_blocked_and_leaves_what_hq_did(
+    site: Site,
+) -> None:
+    now = site.station.now()
+    for connector_no in (1, 2):
+        zone = Latch(CP, connector_no, "water", now.wall_ms, object="zone:pit")
+        site.station.perform(site.station.guard.block(zone, now))
+    ordered = Latch(CP, 2, "emergency_stop", now.wall_ms, by_hq=True)
+    site.station.perform(site.station.guard.block(ordered, now))
+    assert await reset(site) == {"released": "water", "by": "Wang"}
+    assert site.station.latches.all() == [ordered]
+    assert await reset(site, CP, 2) == {"released": "emergency_stop", "by": "Wang"}
+    with pytest.raises(LocalApiError, match="nothing is blocked there"):
+        await reset(site)
+
+
+async def test_a_reset_of_a_charge_point_lifts_what_blocks_its_connectors(site: Site) -> None:
+    now = site.station.now()
+    for connector_no in (1, 2):
+        latch = Latch(CP, connector_no, "water", now.wall_ms)
+        site.station.perform(site.station.guard.block(latch, now))
+    assert await reset(site, CP) == {"released": "water", "by": "Wang"}
+    assert site.station.latches.all() == []
