@@ -15,18 +15,20 @@ SMOKE_ON_PERCENT, SMOKE_OFF_PERCENT = 10.0, 3.0
 HEAT_C = 57.0
 WATER_MM = 5.0
 _ALARMS = frozenset({Quantity.SMOKE, Quantity.HEAT, Quantity.WATER})
+_PHASES, _PHASE_V, _POWER_FACTOR = 3, 230.0, 0.97
+_BASE_W = 2700.0
+_CHARGER_EFFICIENCY = 0.95
 _STEADY: dict[Quantity, tuple[float, float]] = {
     # usual value, how much it wavers
-    Quantity.VOLTAGE_V: (230.0, 0.6),
+    Quantity.VOLTAGE_V: (_PHASE_V, 0.6),
     Quantity.CURRENT_A: (12.0, 0.3),
-    Quantity.POWER_W: (2700.0, 40.0),
+    Quantity.POWER_W: (_BASE_W, 40.0),
     Quantity.FREQUENCY_HZ: (50.0, 0.02),
-    Quantity.POWER_FACTOR: (0.97, 0.004),
+    Quantity.POWER_FACTOR: (_POWER_FACTOR, 0.004),
     Quantity.BREAKER_CLOSED: (1.0, 0.0),
 }
 _WAVERS_C = 0.15
 _WAVERS_PERCENT = 0.3
-_KWH_PER_STEP = 2.7 * STEP_S / 3600
 
 Changed = Callable[["SimulatedDevice", str, float | None], None]
 
@@ -64,6 +66,7 @@ class SimulatedDevice:
         self._changed = changed
         self._pinned: dict[str, float | None] = {}
         self._energy_kwh = 1000.0 + spec.unit_id
+        self._is_at_supply = len(self.points_of(Quantity.VOLTAGE_V)) == _PHASES
         self._waver = Random(f"{seed}/{spec.name}")  # noqa: S311 - a simulation
         self.refresh(numbers=True)
 
@@ -158,7 +161,13 @@ class SimulatedDevice:
 
     def tick(self) -> None:
         """Count one step of the world."""
-        self._energy_kwh += _KWH_PER_STEP
+        self._energy_kwh += self._power_w() / 1000 * STEP_S / 3600
+
+    def _power_w(self) -> float:
+        """Return the load: lights and fans; behind a three-phase meter the charge points too."""
+        if not self._is_at_supply:
+            return _BASE_W
+        return _BASE_W + self._world.charging_w / _CHARGER_EFFICIENCY
 
     def _value(self, point: Point) -> float | None:
         if point.name in self._pinned:
@@ -212,5 +221,10 @@ class SimulatedDevice:
                 return self._world.oil_c + WINDING_ABOVE_OIL_C + wavers * _WAVERS_C
             case Quantity.ENERGY_KWH:
                 return self._energy_kwh
+            case Quantity.POWER_W:
+                return self._power_w() + wavers * _STEADY[quantity][1]
+            case Quantity.CURRENT_A if self._is_at_supply:
+                phase_a = self._power_w() / (_PHASES * _PHASE_V * _POWER_FACTOR)
+                return phase_a + wavers * _STEADY[quantity][1]
         usual, amplitude = _STEADY.get(quantity, (0.0, 0.0))
         return usual + wavers * amplitude

@@ -1,9 +1,11 @@
-"""Carries what simulated contactors do to the simulated charge points that they feed."""
+"""Between simulated sensors and charge points: contactors feed these, meters measure them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ops.sim.control import ControlClient, ControlError
 from ops.sim.sensors.installation import ConnectorPlace, Installation
@@ -11,12 +13,14 @@ from ops.sim.sensors.installation import ConnectorPlace, Installation
 logger = logging.getLogger(__name__)
 
 _AGAIN_S = 0.2
+_MEASURED_EVERY_S = 1.0
 
 
 class PowerFeed:
     """Tells a charger simulator, over its control port, which connectors have no supply.
 
-    While it cannot be reached the present state is kept, and told once it can.
+    Asks it what they all draw, for the meters. While it cannot be reached the present state is
+    kept, and told once it can.
     """
 
     def __init__(self, installation: Installation, port: int) -> None:
@@ -33,13 +37,24 @@ class PowerFeed:
 
     async def run(self) -> None:
         """Carry on until it is cancelled."""
+        # Two connections: an order to a contactor never waits for a measurement.
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_up(self._serve))
+            tasks.create_task(self._keep_up(self._measure))
+
+    async def _keep_up(self, work: Callable[[ControlClient], Awaitable[None]]) -> None:
         while True:
             try:
                 async with ControlClient(self._port) as control:
-                    await self._serve(control)
-            except OSError as error:
+                    await work(control)
+            except (OSError, ControlError) as error:
                 logger.info("charger simulator port=%d away: %s", self._port, error)
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _measure(self, control: ControlClient) -> None:
+        while True:
+            self._installation.world.charging_w = drawn_w(await control.call("status"))
+            await asyncio.sleep(_MEASURED_EVERY_S)
 
     async def _serve(self, control: ControlClient) -> None:
         # It may have been restarted: tell it all there is.
@@ -61,3 +76,12 @@ class PowerFeed:
             )
         except ControlError as error:
             logger.warning("contactor of %s-%d: %s", charge_point, connector, error)
+
+
+def drawn_w(status: dict[str, Any]) -> float:
+    """Return what all connectors give out together, W, from the status of a charger simulator."""
+    total_w = 0.0
+    for charge_point in status.values():
+        for connector in charge_point["connectors"].values():
+            total_w += connector["voltage_dv"] * connector["current_da"] / 100
+    return total_w

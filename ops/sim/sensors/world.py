@@ -64,6 +64,8 @@ class World:
             self.zones[name] = Zone(ambient_c, humidity, ambient_c, humidity)
         self.oil_c = _OIL_C
         self.oil_c_per_s = 0.0
+        self.charging_w = 0.0
+        """What the charge points give out, W; the meter at the supply sees it."""
         self.steps = 0
         self._rest_s = 0.0
 

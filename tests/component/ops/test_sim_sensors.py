@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,12 @@ def models(tmp_path: Path) -> Path:
     for model, points in (("detector", DETECTOR), ("relay", RELAY)):
         (folder / f"{model}.toml").write_text(MODELS.format(model=model) + points)
     return folder
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - it is told of no change of a number
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -358,9 +364,11 @@ async def test_a_contactor_cuts_a_charging_car_and_feeds_it_again(
         await charger.call("fault", charge_point=NO, name="false_stop")
         await charger.call("vin", **place)
         charging = await charger.call("wait", **place, name="charging")
+        await until(lambda: site.installation.world.charging_w > 1000)
         await client.write_coil(1, True, device_id=2)
         await charger.call("wait", **place, name="zero_current", since=charging["index"])
         await platform.received(Realtime, lambda m: m.connector_no == 1 and m.status == 1)
+        await until(lambda: site.installation.world.charging_w == 0)
         await client.write_coil(1, False, device_id=2)
         await charger.call("wait", **place, name="fed")
 

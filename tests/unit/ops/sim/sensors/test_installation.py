@@ -249,3 +249,23 @@ def test_a_smoke_detector_is_found_by_what_it_measures(site: Installation) -> No
     assert site.devices["smoke-1"].points_of(Quantity.SMOKE) == ["smoke"]
     with pytest.raises(ValueError, match="no point"):
         site.devices["smoke-1"].set("nonsense", 1.0)
+
+
+def test_the_meter_at_the_supply_measures_what_the_charge_points_draw(
+    clock: ManualClock,
+) -> None:
+    meter = Device(name="meter", line="", unit_id=1, profile="eastron-sdm630")
+    site = Installation(Layout(devices=(meter,)), load_profiles(), clock=clock)
+
+    def reads() -> list[float]:
+        site.advance(0.5)
+        said = site.devices["meter"].said
+        return [said[name] or 0.0 for name in ("power", "current_1", "energy")]
+
+    assert reads()[0] == pytest.approx(2700, abs=250)
+    site.world.charging_w = 370_000
+    power_w, current_a, before_kwh = reads()
+    assert power_w == pytest.approx(370_000 / 0.95 + 2700, abs=250)
+    assert current_a == pytest.approx(power_w / (3 * 230 * 0.97), abs=3)
+    site.advance(3600 / 100)
+    assert reads()[2] - before_kwh == pytest.approx(power_w / 1000 / 100, rel=0.05)
