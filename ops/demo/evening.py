@@ -92,12 +92,17 @@ def figures(trip: dict[str, Any]) -> dict[str, Any]:
     took = {
         "cause": trip["cause"],
         "connectors": len(trip["connectors"]),
-        "detect_to_stop_ms": trip["stop_sent_us"] / _MS,
+        "detect_to_stop_ms": _ms(trip["stop_sent_us"]),
         "stop_to_zero_current_ms": trip["zero_current_ms"],
     }
     if trip["siren_us"] is not None:
-        took["detect_to_siren_ms"] = trip["siren_us"] / _MS
+        took["detect_to_siren_ms"] = _ms(trip["siren_us"])
     return took
+
+
+def _ms(took_us: int | None) -> float | None:
+    """Return milliseconds; None where nothing was sent, because nobody could be reached."""
+    return None if took_us is None else took_us / _MS
 
 
 async def _orders(stage: Stage) -> list[dict[str, Any]]:
