@@ -26,6 +26,7 @@ from cloud.core.db import SessionDep
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.pagination import PageRequest, newest_first
 from cloud.core.security import MATRIX, Permission
+from cloud.protection.titles import titles_of
 from cloud.stations import lookup
 from cloud.web.forms import local_path
 from cloud.web.pages import Pages
@@ -118,6 +119,7 @@ async def alarms_page(
         request,
         "alarms/list.html",
         alarms=rows,
+        titles=await titles_of(session, staff.operator_id, {row.station_id for row in rows}),
         groups=[group for group in groups if group.count > 1][:_GROUPS_SHOWN],
         worst_params=groups[0].params if groups else None,
         total=sum(group.count for group in groups),
@@ -147,10 +149,12 @@ async def alarm_page(
     station = None
     if alarm.station_id is not None:
         station = await lookup.station_by_id(session, staff.operator_id, alarm.station_id)
+    titles = await titles_of(session, staff.operator_id, {alarm.station_id})
     return _pages.render(
         request,
         "alarms/detail.html",
         alarm=alarm,
+        titles=titles.get(alarm.station_id, {}),
         place=station,
         zone=station.time_zone if station is not None else "UTC",
         moments=await moments_of(session, alarm.id),

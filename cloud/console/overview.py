@@ -17,6 +17,7 @@ from cloud.core.commands import TIME_SCALE
 from cloud.live.reading import Values, read_values, while_it_charges
 from cloud.orders.queries import DayTotals, ended_since, newest
 from cloud.orders.rules import OPEN
+from cloud.protection.titles import Titles, titles_of
 from cloud.stations import lookup
 from cloud.stations.service import zone_of
 from cloud.tariffs import service as tariffs
@@ -98,6 +99,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     pages: int
     orders: list[OrderView]
     alarms: list[tuple[Alarm, Place]]
+    titles: Mapping[UUID | None, Titles]
+    """By station, what people call that which alarms are about."""
     alarm_count: int
     aside_count: int
     """Alarms that are put aside; `alarm_count` is without them."""
@@ -140,6 +143,7 @@ async def gather(
         alarms=[
             (alarm, places[alarm.station_id] if alarm.station_id else Place()) for alarm in alarms
         ],
+        titles=await titles_of(session, operator_id, {alarm.station_id for alarm in alarms}),
         alarm_count=alarm_count,
         aside_count=aside_count,
         clock_scale=session.info.get(TIME_SCALE, 1.0),

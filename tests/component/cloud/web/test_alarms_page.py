@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Page, expect
 from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.identity.service import create_staff
+from cloud.protection.service import publish
 from cloud.settings import Settings, load
 from cloud.stations.models import Station
 from cloud.stations.service import ensure_operator
@@ -159,6 +160,56 @@ async def test_an_alarm_is_acknowledged_and_put_aside_and_the_station_hears_of_i
     await page.get_by_role("link", name="柜门打开").click()
     await expect(page.locator("[data-part=history]")).to_contain_text("正在更换门锁")
     assert seen == Seen()
+
+
+async def test_alarms_name_things_as_the_station_does(
+    browser: Browser,
+    hq_url: str,
+    worker: Worker,
+    link: TestStation,
+    sessions: Sessions,
+    station: Station,
+    dispatcher: str,
+) -> None:
+    hall = {"title_zh": "大厅烟感", "title_en": "Hall smoke detector"}
+    device = {"name": "smoke-a", "line": "rs485", "unit_id": 3, "profile": "smoke", "zone": "A"}
+    document = {
+        "devices": [device | hall],
+        "zones": [{"name": "A", "title_zh": "北区", "title_en": "North row"}],
+    }
+    async with sessions() as session, session.begin():
+        await publish(
+            session,
+            operator_id=station.operator_id,
+            station_id=station.id,
+            document=document,
+            expected=0,
+            by="li",
+            now=datetime.now(UTC),
+        )
+    smoke = raised("smoke", Severity.CRITICAL, "sensor:smoke-a/smoke")
+    others = ("zone:A", "sensor:other/smoke", f"connector:{NUMBER}:2", f"charge_point:{NUMBER}")
+    more = [raised("door_open", Severity.MINOR, each) for each in others]
+    await link.committed(await link.send(Lane.ALARM, smoke, *more, tripped(smoke)))
+    page = await browser.new_page(viewport=WALL, locale="en-GB")
+    await log_in(page, f"{hq_url}/", dispatcher)
+    tail = NUMBER[-6:]
+    for path in ("/", "/alarms"):
+        await page.goto(f"{hq_url}{path}")
+        for words in (
+            "Hall smoke detector · smoke",
+            "North row",
+            "Sensor other/smoke",
+            f"{tail} #2",
+            f"Charge point …{tail}",
+        ):
+            await expect(page.locator("ul.alarms")).to_contain_text(words)
+        await expect(page.locator("ul.alarms")).not_to_contain_text(NUMBER)
+    await page.goto(f"{hq_url}/alarms?lang=zh")
+    await expect(page.locator("ul.alarms")).to_contain_text("大厅烟感")
+    await page.locator(".alarm.is-critical a").click()
+    await expect(page.locator("[data-part=alarm]")).to_contain_text("大厅烟感")
+    await expect(page.locator("[data-part=trips]")).to_contain_text("北区")
 
 
 async def test_filters_narrow_the_list_and_say_when_nothing_fits(
