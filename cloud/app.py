@@ -53,6 +53,7 @@ PUBLIC = frozenset(
         "/login",
         "/logout",
         "/static",
+        "/favicon.ico",
     }
 )
 """Paths without a permission, on purpose. Everything else names one, or the app does not start."""

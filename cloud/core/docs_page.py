@@ -26,6 +26,7 @@ def operations_page(description: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width">'
+        f'<link rel="icon" type="image/svg+xml" href="/static/icon.svg">'
         f'<link rel="stylesheet" href="/static/docs.css">'
         f"<h1>{title}</h1><p>Machine-readable: "
         '<a href="/api/v1/openapi.json">/api/v1/openapi.json</a>. Log in with '

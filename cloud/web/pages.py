@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from cloud.core.security import Staff
@@ -95,6 +95,12 @@ def install(app: FastAPI, *, secret: str) -> None:
     """Serve the static files, and errors as pages to browsers. After the API's error handlers."""
     app.state.form_tokens = FormTokens(secret)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+    # Browsers ask for it wherever no page names an icon: of an answer in JSON, say.
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> FileResponse:
+        return FileResponse(_STATIC / "icon.svg")
+
     install_error_pages(app, Pages("cloud.web").render)
 
 

@@ -253,3 +253,11 @@ async def test_the_first_view_says_what_comes_next(
     assert "No stations yet" in page.text
     assert "No orders yet" in page.text
     assert "No open alarms." in page.text
+
+
+async def test_an_icon_is_served_to_whoever_asks(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    for path in ("/docs", "/login"):
+        [icon] = re.findall(r'<link rel="icon"[^>]* href="([^"]+)"', (await browser.get(path)).text)
+        assert (await browser.get(icon)).status_code == 200

@@ -77,6 +77,10 @@ async def test_a_browser_sees_the_wall_and_acknowledges_without_any_other_addres
         assert agent.requests[0]["by"] == "web screen"
         assert all(url.startswith((address, "data:")) for url in asked), asked
         assert wrong == []
+        # Without one of its own, a browser asks for /favicon.ico, which is not there.
+        icon = await page.locator("link[rel=icon]").get_attribute("href")
+        assert icon
+        assert icon.startswith("data:image/svg+xml,%3Csvg")
         if folder := os.environ.get("KIOSK_PICTURES"):
             await page.screenshot(path=Path(folder) / "web.png")
         await browser.close()
