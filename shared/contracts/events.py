@@ -344,12 +344,10 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 class SafetyTripped(Event, frozen=True, kw_only=True):
     """The station stopped connectors by itself, and how fast.
 
-    `stop_sent_us`: from the deciding frame to the last stop frame at the kernel, None where no
-    charge point could be told; `zero_current_ms`: from that to the first reading below 1 A, None
-    while it is awaited (then the fact comes again, with the same `trip_id`), and for good where a
-    connector could not be told or was cut off unseen. `object`: where it was noticed, as in
-    `AlarmRaised`; `siren_us`, `contactor_us`: from the deciding reply to the first coil that
-    answered, or None.
+    `stop_sent_us`: from the deciding reply to the last stop frame, None where nobody could be told;
+    `zero_current_ms`: from that to the first reading below 1 A, None while it is awaited (then the
+    fact comes again, with the same `trip_id`) and where none can come. `siren_us`, `contactor_us`:
+    from the deciding reply to the first coil that answered. `object` is as in `AlarmRaised`.
     """
 
     lane: ClassVar[Lane] = Lane.ALARM
