@@ -41,6 +41,7 @@ class _NoJournal:
     failed: str | None = None
     damaged = 0
     parked = 0
+    refused = 0
     pending_bytes = 0
     boot_id: UUID = uuid4()
 

@@ -39,6 +39,7 @@ class AlarmLife(RuleBasedStateMachine):
         self.seen_at_hq: set[UUID] = set()
         self.ids: set[UUID] = set()
         self.true_causes: set[tuple[str, str]] = set()
+        self.gone: set[tuple[str, str]] = set()
 
     def do(self, effects: Effects) -> None:
         for change in effects.changes:
@@ -57,7 +58,8 @@ class AlarmLife(RuleBasedStateMachine):
                     if (known.code, known.object) != (event.code, event.object):
                         continue
                     worse = WORST_FIRST.index(event.severity) < WORST_FIRST.index(known.severity)
-                    assert worse or (known.drill and not event.drill)
+                    came_back = (event.code, event.object) in self.gone
+                    assert worse or came_back or (known.drill and not event.drill)
                     assert known.alarm_id not in self.shelved_at_hq
                     del self.at_hq[known.alarm_id]
                     self.seen_at_hq.discard(known.alarm_id)
@@ -91,10 +93,12 @@ class AlarmLife(RuleBasedStateMachine):
                 *cause, self.now.wall_ms, {"value": value}, severity=severity, drill=drill
             )
         )
+        self.gone.discard(cause)
 
     @rule(cause=causes)
     def cause_goes(self, cause: tuple[str, str]) -> None:
         self.do(self.book.cause_gone(*cause))
+        self.gone.add(cause)
 
     @rule(cause=causes)
     def clear(self, cause: tuple[str, str]) -> None:
