@@ -3,28 +3,31 @@
 #
 #   ops/setup.sh [edge|cloud|demo|dev]     default: dev, which holds all the others
 #
+# Where dev is installed it stays dev, whatever role is asked for.
+#
 # Needs Python >= 3.11 with pip, nothing else: no root, no venv module, no home folder. It never
 # touches the system's Python. A second run only compares a stamp. Talks on stderr.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly root=$PWD
-readonly role=${1:-dev}
-readonly requirements=ops/requirements/$role.txt
+role=${1:-dev}
 readonly tools=$root/.uv
 readonly stamp=.venv/.voltwarden
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-[[ -f $requirements ]] || die "no role '$role'; there is: edge, cloud, demo, dev"
+[[ -f ops/requirements/$role.txt ]] || die "no role '$role'; there is: edge, cloud, demo, dev"
+grep -qs '^dev ' "$stamp" && role=dev
+readonly role requirements=ops/requirements/$role.txt
 
 # What an installation of a role depends on; the path counts because the launcher holds it.
 fingerprint() { { printf '%s\n' "$root" "$1"; cat "ops/requirements/$1.txt" ops/requirements/uv.txt pyproject.toml ops/setup.sh; } | sha256sum | cut -c1-64; }
 
 is_installed() {
     [[ -x .venv/bin/vw && -x .venv/bin/python && -f $stamp ]] || return 1
-    grep -qx "$role $(fingerprint "$role")" "$stamp" || grep -qx "dev $(fingerprint dev)" "$stamp"
+    grep -qx "$role $(fingerprint "$role")" "$stamp"
 }
 
 find_python() {
