@@ -8,6 +8,7 @@ from ops.bench.children import BenchError, Child
 from ops.bench.figures import Goal, figure, percentile
 from ops.bench.hq_rig import Hq
 from ops.bench.plan import HqPlan
+from ops.bench.progress import runs
 from ops.bench.rig import Rig
 
 _LARGE = Goal("5", "us/record", "lower", 15, 6)
@@ -25,8 +26,12 @@ def run(plan: HqPlan) -> list[dict[str, Any]]:
         senders = rig.child("ops.bench.senders")
         senders.ask(do="connect", stations=numbers, **rig.broker())
         _send(hq, senders, batches=_STATIONS, records=500)  # charge points, streams, partitions
-        large = [_send(hq, senders, plan.large_batches, 500) for _ in range(plan.runs)]
-        small = [_send(hq, senders, plan.small_batches, 12) for _ in range(plan.runs)]
+        large = [
+            _send(hq, senders, plan.large_batches, 500) for _ in runs(plan.runs, "batches of 500")
+        ]
+        small = [
+            _send(hq, senders, plan.small_batches, 12) for _ in runs(plan.runs, "batches of 12")
+        ]
         sent = _STATIONS * 500 + plan.runs * (plan.large_batches * 500 + plan.small_batches * 12)
         if (stored := hq.rows()) != sent:
             raise BenchError(f"{sent} records were sent, {stored} are stored")

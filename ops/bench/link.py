@@ -11,6 +11,7 @@ from ops.bench.children import Agent, BenchError, Child, cpu_s
 from ops.bench.figures import Goal, figure, percentile
 from ops.bench.hq_rig import Hq
 from ops.bench.plan import LinkPlan
+from ops.bench.progress import runs
 from ops.bench.rig import Rig
 
 _BYTES = Goal("3", "B/connector-hour", "lower", 6_000, 2_000)
@@ -58,7 +59,7 @@ def _bytes(rig: Rig, hq: Child, plan: LinkPlan, kinds: str) -> dict[str, Any]:
     )
     load.hear()
     plain, encrypted = [], []
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, f"bytes of {kinds}"):
         before, held = meter.ask(do="count"), hq.ask(do="count", station_no=number)
         time.sleep(run_s)
         after, has = meter.ask(do="count"), hq.ask(do="count", station_no=number)
@@ -112,8 +113,8 @@ def _drain(rig: Rig, plan: LinkPlan) -> list[dict[str, Any]]:
     week = rig.folder / "week.db"
     backlog.make_telemetry(week, _DRAIN_CONNECTORS, plan.records)
     rates, costs, lives, bills, overtook = [], [], [], [], []
-    for number in numbers:
-        seen = _drain_once(rig, observer, number, week, plan)
+    for index in runs(plan.runs, "backlog drain"):
+        seen = _drain_once(rig, observer, numbers[index], week, plan)
         rates.append(plan.records / seen["seconds"])
         costs.append(seen["edge_us"])
         lives.append(percentile(seen["live_ms"], 99) if seen["live_ms"] else 0.0)

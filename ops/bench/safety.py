@@ -15,6 +15,7 @@ from ops.bench import safety_site as site
 from ops.bench.children import Agent, Child
 from ops.bench.figures import Goal, figure, percentile
 from ops.bench.plan import SafetyPlan
+from ops.bench.progress import runs
 from ops.bench.safety_kiosk import kiosk
 from ops.bench.safety_lines import PERIOD_MS, lines
 from ops.bench.safety_rig import PIN, FullDisk, SafetyRig
@@ -140,16 +141,16 @@ def _storm(rig: SafetyRig, agent: Agent, plan: SafetyPlan) -> Child:
 
 
 def _chunks(
-    world: Child, disk: FullDisk | None, kind: str, trips: int, runs: int
+    world: Child, disk: FullDisk | None, kind: str, trips: int, chunks: int
 ) -> list[list[dict[str, float]]]:
     """Return the trips of each run; the disk is filled again before each."""
-    chunks = []
-    for index in range(runs):
+    done = []
+    for index in runs(chunks, f"{kind} trips"):
         if disk is not None:
             disk.fill()
-        count = trips // runs + (index < trips % runs)
-        chunks.append(world.ask(do="trips", kind=kind, count=count, period_s=PERIOD_MS / 1000))
-    return [chunk["trips"] for chunk in chunks]
+        count = trips // chunks + (index < trips % chunks)
+        done.append(world.ask(do="trips", kind=kind, count=count, period_s=PERIOD_MS / 1000))
+    return [chunk["trips"] for chunk in done]
 
 
 def _trip_figures(
@@ -197,7 +198,7 @@ def _hot_batteries(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
     )
     pairs = [(_connected(rig, agent, plan), _probe(rig, agent, plan)) for agent in (bare, whole)]
     p99s, medians, bare_p99s = [], [], []
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, "hot batteries"):
         bare_ms, whole_ms = (_overheat(load, probe, plan) for load, probe in pairs)
         bare_p99s.append(percentile(bare_ms, 99))
         p99s.append(percentile(whole_ms, 99))

@@ -18,6 +18,7 @@ from typing import Any, Self
 from ops.bench.children import ROOT, BenchError, cpu_s, rss_bytes
 from ops.bench.figures import Goal, figure
 from ops.bench.plan import SafetyPlan
+from ops.bench.progress import runs
 from ops.bench.safety_rig import SafetyRig
 from ops.embedded.processes import end
 
@@ -99,7 +100,7 @@ def _watch(shown: Screen, plan: SafetyPlan, socket: Path) -> list[dict[str, Any]
     time.sleep(_SETTLE_S)
     shares, sizes = [], []
     drawn, began_s = shown.written, time.monotonic()
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, "screen"):
         before_s, started_s = cpu_s(shown.pid), time.monotonic()
         time.sleep(plan.kiosk_s)
         if not shown.running():

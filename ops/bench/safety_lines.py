@@ -8,6 +8,7 @@ from typing import Any
 from ops.bench import safety_site as site
 from ops.bench.figures import Goal, figure, percentile
 from ops.bench.plan import SafetyPlan
+from ops.bench.progress import runs
 from ops.bench.safety_rig import SafetyRig
 
 PERIOD_MS = 100
@@ -42,7 +43,7 @@ def _line(rig: SafetyRig, plan: SafetyPlan, baud: int) -> dict[str, Any]:
     world.ask(do="watch", seconds=min(1.0, plan.line_s), units=units)  # the dead are found dead
     chunks = [
         world.ask(do="watch", seconds=plan.line_s, units=units)["periods_ms"]
-        for _ in range(plan.runs)
+        for _ in runs(plan.runs, "line " + ("serial" if baud else "TCP"))
     ]
     agent.end()
     name = f"serial RTU at {baud} baud" if baud else "TCP"

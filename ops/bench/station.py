@@ -13,6 +13,7 @@ from typing import Any
 from ops.bench.children import Agent, BenchError, Child, cpu_s, rss_bytes
 from ops.bench.figures import Goal, figure, percentile
 from ops.bench.plan import StationPlan
+from ops.bench.progress import runs
 from ops.bench.rig import Rig
 
 _RATIO = Goal("1", "ratio", "lower", 4, 2)
@@ -83,7 +84,7 @@ def _paced(
     station: _Station, splitter: Child, splitter_load: Child, plan: StationPlan
 ) -> list[dict[str, Any]]:
     ratios, paths_us, bares_us = [], [], []
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, "path at a steady pace"):
         bare_us = _cost_us(splitter_load, splitter.pid, plan)
         path_us = _cost_us(station.load, station.agent.pid, plan)
         station.sent += _frames(plan)
@@ -117,7 +118,7 @@ def _cost_us(load: Child, pid: int, plan: StationPlan) -> float:
 
 def _saturated(station: _Station, plan: StationPlan) -> dict[str, Any]:
     rates = []
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, "path saturated"):
         station.load.tell(do="blast", count=plan.blast_frames, frames_per_send=_FRAMES_PER_SEND)
         station.load.hear()
         before_s = cpu_s(station.agent.pid)
@@ -141,7 +142,7 @@ def _alarms(rig: Rig, station: _Station, plan: StationPlan) -> list[dict[str, An
     bare_probe = _probe(rig, bare, plan)
     probe = _probe(rig, station.agent, plan)
     p99s, medians, bare_p99s = [], [], []
-    for _ in range(plan.runs):
+    for _ in runs(plan.runs, "hot batteries"):
         bare_p99s.append(percentile(_alarm_run(bare_load, bare_probe, plan), 99))
         times_ms = _alarm_run(station.load, probe, plan)
         p99s.append(percentile(times_ms, 99))
@@ -198,7 +199,7 @@ def _memory(rig: Rig, hq: Child, plan: StationPlan) -> dict[str, Any]:
 
 def _storm(rig: Rig, plan: StationPlan) -> list[dict[str, Any]]:
     p99s, lost, growth = [], [], []
-    for index in range(plan.runs):
+    for index in runs(plan.runs, "log-in storm"):
         agent = rig.agent(rig.station_config(f"BENCH-STORM-{index}", plan.logins))
         load = rig.child("ops.bench.load")
         before = rss_bytes(agent.pid)
