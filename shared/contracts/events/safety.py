@@ -82,7 +82,7 @@ class SirenSilenced(Event, frozen=True, kw_only=True):
 
 
 class SafetyTripped(Event, frozen=True, kw_only=True):
-    """The station stopped connectors by itself, and how fast.
+    """The station stopped connectors by itself, or by HQ's `EmergencyStop`, and how fast.
 
     `stop_sent_us`: from the deciding reply to the last stop frame, None where nobody could be told;
     `zero_current_ms`: from that to the first reading below 1 A, None while it is awaited (then the
