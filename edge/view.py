@@ -60,7 +60,7 @@ class AlarmView(Struct, frozen=True, kw_only=True):
 
     `active` is false when the cause is gone and only the latch stands. `trip_*` are filled for
     what tripped: milliseconds from detection to the stop frames, the siren's coil, and from the
-    stop to zero current.
+    stop to zero current. `escalates_in_s` counts down while nobody acknowledges; None: it will not.
     """
 
     alarm_id: str
@@ -83,6 +83,7 @@ class AlarmView(Struct, frozen=True, kw_only=True):
     shelved_until_ms: int | None = None
     shelved_reason: str = ""
     escalation: int = 0
+    escalates_in_s: int | None = None
     drill: bool = False
     stopped: tuple[str, ...] = ()
     isolated: tuple[str, ...] = ()

@@ -284,6 +284,11 @@ class AlarmBook:
         )
         return self._keep(structs.replace(alarm, trip=figures))
 
+    def escalates_in_s(self, alarm_id: UUID, mono_s: float) -> float | None:
+        """Return after how many seconds an alarm escalates, None while no time runs for it."""
+        at_s = self._escalate_s.get(alarm_id)
+        return None if at_s is None else max(0.0, at_s - mono_s)
+
     # People
 
     def acknowledge(self, alarm_id: UUID, by: str, now_ms: int, *, at_hq: bool = False) -> Effects:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from edge import view as v
@@ -226,8 +227,12 @@ class ViewBuilder:
 
     def alarms(self) -> tuple[v.AlarmView, ...]:
         """Return the open alarms, worst first; of equals the unseen, then the oldest."""
-        places = self._places_now()
-        alarms = [_alarm_view(alarm, places) for alarm in self._station.alarms.open_alarms()]
+        places, book = self._places_now(), self._station.alarms
+        mono_s = self._station.now().mono_s
+        alarms = [
+            _alarm_view(alarm, places, book.escalates_in_s(alarm.alarm_id, mono_s))
+            for alarm in book.open_alarms()
+        ]
         alarms.sort(
             key=lambda a: (_WORST_FIRST.index(a.severity), a.acknowledged_ms is not None, a.drill)
         )
@@ -281,7 +286,7 @@ class _Unknown(dict[str, str]):
         return "?"
 
 
-def _alarm_view(alarm: OpenAlarm, places: Places) -> v.AlarmView:
+def _alarm_view(alarm: OpenAlarm, places: Places, escalates_in_s: float | None) -> v.AlarmView:
     texts, params = entry_of(alarm.code), _Unknown(alarm.params)
     place_zh, place_en = places.place(alarm.object)
     trip = alarm.trip
@@ -306,6 +311,7 @@ def _alarm_view(alarm: OpenAlarm, places: Places) -> v.AlarmView:
         shelved_until_ms=alarm.shelved_until_ms,
         shelved_reason=alarm.shelved_reason,
         escalation=alarm.escalation,
+        escalates_in_s=None if escalates_in_s is None else ceil(escalates_in_s),
         drill=alarm.drill,
         stopped=tuple(map(places.connector, trip.connectors)) if trip else (),
         isolated=tuple(map(places.connector, places.fed_by(trip.contactors))) if trip else (),

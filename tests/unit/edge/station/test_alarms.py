@@ -180,6 +180,19 @@ def test_a_critical_alarm_that_nobody_sees_escalates() -> None:
     assert levels(book, range(700, 2000)) == []
 
 
+def test_it_says_when_it_escalates_next() -> None:
+    book = AlarmBook({})
+    alarm = raised(book, SMOKE)
+    mono_s = at(0).mono_s
+    assert book.escalates_in_s(alarm.alarm_id, mono_s) is None
+    book.tick(at(0))
+    assert book.escalates_in_s(alarm.alarm_id, mono_s + 18) == 42
+    assert levels(book, range(1, 61)) == [(60, 1)]
+    assert book.escalates_in_s(alarm.alarm_id, mono_s + 60) == 300
+    book.acknowledge(alarm.alarm_id, "Li", START_MS)
+    assert book.escalates_in_s(alarm.alarm_id, mono_s + 60) is None
+
+
 def test_after_a_restart_it_goes_on_to_escalate() -> None:
     book, disk = AlarmBook({}), Disk()
     disk.write(book.raise_alarm(*SMOKE, START_MS))

@@ -104,6 +104,11 @@ async def test_an_alarm_is_shown_with_place_texts_and_trip(site: Site) -> None:
     assert (alarm.stopped, alarm.isolated) == (("01-A",), ("01-A",))
     assert (alarm.trip_stop_ms, alarm.trip_siren_ms, alarm.trip_zero_ms) == (0.9, 4.1, None)
     assert drill.code == "drill_due"
+    assert (alarm.escalates_in_s, drill.escalates_in_s) == (None, None)
+    station.alarms.tick(site.at())
+    site.clock.advance(17.5)
+    alarm, drill = station.screen.alarms()
+    assert (alarm.escalates_in_s, drill.escalates_in_s) == (43, None)
     blocked = view.charge_points[0].connectors[0]
     assert (blocked.blocked_by, blocked.status) == (("smoke",), ConnectorStatus.ALARM)
     assert view.charge_points[1].connectors[0].blocked_by == ()
