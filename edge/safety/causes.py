@@ -9,12 +9,14 @@ from msgspec import Struct, field
 
 from edge.devices.chargers.reports import Moment
 from edge.safety.interlock import Action
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.events import DrillFinished
 from shared.contracts.words import Severity
 
 Connector = tuple[str, int]
 Place = tuple[str, int]
 CauseKey = tuple[str, str]
+_WORST_FIRST = tuple(Severity)
 
 
 class Trip(Struct):
@@ -66,6 +68,8 @@ class Cause(Struct):
     latched: set[Place] = field(default_factory=set)
     opened: bool = False
     """Its trip opened the contactors above what it latched: they stay open as long."""
+    ordered: bool = False
+    """HQ's emergency stop: it stands until somebody resets it, whatever any value says."""
     trip: Trip | None = None
     unsure_s: float | None = None
     """Known from before a restart only: since when; None once its rule has spoken."""
@@ -74,6 +78,11 @@ class Cause(Struct):
     def key(self) -> CauseKey:
         """What identifies it."""
         return self.code, self.object
+
+
+def rank(code: str, severity: Severity | None) -> int:
+    """Return how bad a cause is, 0 the worst; without a severity by what its code has."""
+    return _WORST_FIRST.index(severity or entry_of(code).severity)
 
 
 class Hearer(Protocol):

@@ -30,12 +30,13 @@ from edge.safety.causes import Cause, Connector, Hearer, Place
 from edge.safety.connector_values import ConnectorReport
 from edge.safety.findings import Finding
 from edge.safety.hands import Hands, connector_name
+from edge.safety.interlock import Action
 from edge.safety.ladder import ZERO_CURRENT_DA, Rungs
 from edge.safety.proof import Proof
 from edge.safety.ruleset import RuleSet
 from edge.safety.speaker import Speaker
 from edge.safety.surviving import surviving
-from edge.safety.watch import Watch
+from edge.safety.watch import EMERGENCY, Watch
 from shared.contracts.protection import Protection, Quantity
 
 _SECOND_S = 1.0
@@ -248,6 +249,11 @@ class SafetyEngine:
         self.hands.stop(connector, cause, now)
         self.hands.tell_all()
 
+    def order_stop(self, object_: str, now: Moment) -> None:
+        """Carry HQ's emergency stop out: a trip like any other, taken back by who resets it."""
+        self.hands.order(EMERGENCY, object_, now)
+        self.hands.tell_all()
+
     def silence(self, code: str, object_: str, now: Moment) -> None:
         """Switch the sound of a cause off; a new or higher one sounds again."""
         self.outputs.silence((code, object_), now)
@@ -262,9 +268,20 @@ class SafetyEngine:
         *,
         silenced: bool,
         opened: bool = False,
+        ordered: bool = False,
     ) -> None:
         """Take a cause that stood before a restart; its rule speaks again, or it is over."""
-        self.hands.restore(code, object_, places, at, silenced=silenced, opened=opened)
+        cause = Cause(
+            code,
+            object_,
+            at,
+            Action(cause=code),
+            latched=places,
+            opened=opened,
+            ordered=ordered,
+            unsure_s=at.mono_s,
+        )
+        self.hands.restore(cause, silenced=silenced)
 
     # Questions
 
@@ -291,7 +308,8 @@ class SafetyEngine:
                 self._battery.is_dangerous(cause.code, connector, now)
                 for connector in (cause.trip.connectors if cause.trip else cause.latched)
             )
-        return cause.active
+        # Who may take an order back knows why it was given.
+        return cause.active and not cause.ordered
 
     def refuses(self, connector: Connector) -> str:
         """Return why nothing new may start at a connector, "" when it may."""
@@ -324,6 +342,8 @@ class SafetyEngine:
 
     def _is_over(self, cause: Cause, unsure_s: float, now: Moment) -> bool:
         """Whether values say so; what is latched does not end because a burnt sensor is silent."""
+        if cause.ordered:
+            return False
         if self._rules.is_quiet(*cause.key, _SURE_S):
             return True
         waits = bool(cause.latched) and self._rules.can_see(*cause.key)

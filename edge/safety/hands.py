@@ -12,13 +12,12 @@ from typing import Any
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.chargers.wishes import AnyWish
-from edge.safety.causes import Cause, CauseKey, Connector, Hearer, Place, Trip
+from edge.safety.causes import Cause, CauseKey, Connector, Hearer, Place, Trip, rank
 from edge.safety.interlock import Action, Matrix
 from edge.safety.ladder import ORDINARY, Confirmed, Rungs, StopLadder
 from edge.safety.latches import Latch, place_covers
 from edge.safety.outputs import OutputFault, Outputs, Write
 from edge.safety.surviving import surviving
-from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import OpenContactor, Output, OutputKind, Protection, Reset
 from shared.contracts.words import Severity
 from shared.ids import uuid7
@@ -30,7 +29,6 @@ CONTACTOR_NOT_OPEN = "contactor_not_open"
 OUTPUT_FAULT = "output_fault"
 ISOLATED = "isolated"
 """Cause of the latch that stands while a contactor is open because a stop was not proven."""
-_WORST_FIRST = tuple(Severity)
 _FIGURES_S = 60.0
 """A trip whose figures are not complete by then stays as it is."""
 
@@ -103,7 +101,7 @@ class Hands:
     def _go_on(self, cause: Cause, now: Moment) -> None:
         """Do by the present document what a cause that stands asks for."""
         before = set(cause.action.connectors)
-        cause.action = self.matrix.act(cause.code, self._where(cause), self._connectors())
+        cause.action = self._action(cause.code, self._where(cause), ordered=cause.ordered)
         is_there = cause.active and cause.unsure_s is None
         if is_there and set(cause.action.connectors) - before:
             self._act(cause, now)
@@ -115,6 +113,9 @@ class Hands:
             names = (*names, *self._contactors_above(cause.latched))
         keep = self.outputs.want if cause.latched else self.outputs.want_only
         keep(cause.key, names, now)
+
+    def _action(self, code: str, object_: str, *, ordered: bool) -> Action:
+        return self.matrix.act(code, object_, self._connectors(), ordered=ordered)
 
     def _where(self, cause: Cause) -> str:
         """Return where a document sees a cause; one whose sensor is gone from it, by its zone."""
@@ -133,25 +134,14 @@ class Hands:
             and any(place_covers(place, each) for place in places for each in output.connectors)
         )
 
-    def restore(
-        self,
-        code: str,
-        object_: str,
-        places: set[Place],
-        at: Moment,
-        *,
-        silenced: bool,
-        opened: bool,
-    ) -> None:
+    def restore(self, cause: Cause, *, silenced: bool) -> None:
         """Take a cause that stood before a restart; `take` switches on what its latches want.
 
         Without a latch it is only an alarm that waits for its rule to speak again.
         """
-        action = Action(cause=code)
-        cause = Cause(code, object_, at, action, latched=places, opened=opened, unsure_s=at.mono_s)
         self.causes[cause.key] = cause
         if silenced:
-            self.outputs.silence(cause.key, at)
+            self.outputs.silence(cause.key, cause.at)
 
     def isolated_before(self, connector: Connector, now: Moment) -> None:
         """Keep open what was opened for a connector before a restart; `take` writes it."""
@@ -184,6 +174,16 @@ class Hands:
                 self._over(cause, at)
                 self.tell(self._hearer.on_over, cause)
 
+    def order(self, code: str, object_: str, at: Moment) -> None:
+        """Trip for what HQ ordered; where it stands already, it is stopped and said once more."""
+        cause = self.causes.get((code, object_))
+        if cause is None:
+            self._begin(code, object_, at, {}, None, "", ordered=True)
+            return
+        cause.at = at
+        self.outputs.sound_again(cause.key, at)
+        self._act(cause, at)
+
     def _begin(
         self,
         code: str,
@@ -192,8 +192,10 @@ class Hands:
         params: Mapping[str, str],
         severity: Severity | None,
         zone: str,
+        *,
+        ordered: bool = False,
     ) -> None:
-        action = self.matrix.act(code, object_, self._connectors())
+        action = self._action(code, object_, ordered=ordered)
         zones = self.matrix.scope(object_).zones
         cause = Cause(
             code,
@@ -203,6 +205,7 @@ class Hands:
             severity=severity,
             params=dict(params),
             zone=zone or (zones[0] if zones else ""),
+            ordered=ordered,
         )
         self.causes[cause.key] = cause
         self._act(cause, at)
@@ -210,7 +213,7 @@ class Hands:
     def _again(
         self, cause: Cause, at: Moment, params: Mapping[str, str], severity: Severity | None
     ) -> None:
-        worse = _rank(cause.code, severity) < _rank(cause.code, cause.severity)
+        worse = rank(cause.code, severity) < rank(cause.code, cause.severity)
         changed = not cause.active or worse
         cause.active, cause.unsure_s = True, None
         if worse:
@@ -269,7 +272,10 @@ class Hands:
         untold = [each for each in trip.connectors if each not in trip.awaiting]
         with surviving("sirens"):
             self.outputs.want(cause.key, action.sirens, at, anew=True)
-        if policy is OpenContactor.AT_ONCE:
+        if policy is OpenContactor.AT_ONCE and cause.ordered:
+            # HQ takes its order back, but closes no contactor: that is for people on site.
+            self._isolate_all(trip.connectors, at)
+        elif policy is OpenContactor.AT_ONCE:
             trip.contactors = action.contactors
             cause.opened = True
             with surviving("contactors"):
@@ -473,12 +479,6 @@ def isolation(connector: Connector) -> CauseKey:
 def connector_name(connector: Connector) -> str:
     """Return a connector as the object of an alarm."""
     return f"connector:{connector[0]}:{connector[1]}"
-
-
-def _rank(code: str, severity: Severity | None) -> int:
-    entry = CATALOGUE.get(code)
-    known = severity or (entry.severity if entry is not None else Severity.INFO)
-    return _WORST_FIRST.index(known)
 
 
 def _no_line(_name: str, _on: bool, _done: Callable[[bool, Moment], None]) -> None:

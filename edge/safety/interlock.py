@@ -82,22 +82,31 @@ class Matrix:
                 held = self._of_connector.get(connector, ())
                 self._of_connector[connector] = (*held, zone.name)
 
-    def act(self, code: str, object_: str, connectors_known: Iterable[Connector]) -> Action:
+    def act(
+        self,
+        code: str,
+        object_: str,
+        connectors_known: Iterable[Connector],
+        *,
+        ordered: bool = False,
+    ) -> Action:
         """Return what a cause does, noticed at an object as alarms name it.
 
         A code without a row does nothing. An object that is bound to no zone, or is not known,
-        is the whole station; a charge point or connector is itself.
+        is the whole station; a charge point or connector is itself. What is `ordered` stops
+        exactly what the order names, however far the row reaches.
         """
         row = self.rows.get(code)
         if row is None:
             return Action(cause=code)
         scope = self.scope(object_)
-        places = self._places(row.stop, scope)
+        stop = Reach.CONNECTOR if ordered else row.stop
+        places = self._places(stop, scope)
         stopped = tuple(sorted({c for c in connectors_known if _covered(c, places)}))
         contactors = self._contactors(places) if row.contactor is not OpenContactor.NEVER else ()
         return Action(
             cause=code,
-            stop=row.stop,
+            stop=stop,
             connectors=stopped,
             places=places if row.reset is not Reset.NO_LATCH else (),
             contactors=contactors,

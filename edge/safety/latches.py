@@ -39,12 +39,15 @@ class Latch(Struct, frozen=True):
     @property
     def subject(self) -> str:
         """The object of the alarm that this latch belongs to."""
-        if self.object:
-            return self.object
-        number, connector_no = self.place
-        if not number:
-            return "station"
-        return f"connector:{number}:{connector_no}" if connector_no else f"charge_point:{number}"
+        return self.object or subject_of(self.place)
+
+
+def subject_of(place: Place) -> str:
+    """Return the name that alarms give a place."""
+    number, connector_no = place
+    if not number:
+        return "station"
+    return f"connector:{number}:{connector_no}" if connector_no else f"charge_point:{number}"
 
 
 def place_covers(place: Place, connector: Place) -> bool:
@@ -94,12 +97,12 @@ class Latches:
         """Return every latch."""
         return list(self._latches.values())
 
-    def of(self, cause: str, subject: str) -> list[Latch]:
-        """Return what one cause, noticed at one object, has latched on site, wherever it blocks."""
+    def together(self, latch: Latch) -> list[Latch]:
+        """Return what the cause of a latch, or the order of HQ, has latched wherever it blocks."""
         return [
-            latch
-            for latch in self._latches.values()
-            if (latch.cause, latch.subject, latch.by_hq) == (cause, subject, False)
+            each
+            for each in self._latches.values()
+            if (each.cause, each.subject, each.by_hq) == (latch.cause, latch.subject, latch.by_hq)
         ]
 
     def at(self, place: Place) -> list[Latch]:

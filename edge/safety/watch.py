@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import OutputRead
-from edge.safety.causes import Cause, CauseKey, Connector, Hearer
+from edge.safety.causes import Cause, CauseKey, Connector, Hearer, rank
 from edge.safety.drill import DRILLED, Drill, DrillError
 from edge.safety.hands import Hands
 from edge.safety.interlock import STATION, Action
@@ -23,12 +23,12 @@ from edge.safety.proof import (
 )
 from edge.safety.speaker import DRILL_MESSAGE, Speaker
 from edge.sound.messages import GENERAL
-from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import OutputKind, Protection
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
 EMERGENCY = "emergency_stop"
+"""Code of what HQ orders."""
 SELF_TEST = "self_test"
 DEGRADED = "protection_degraded"
 LINE_DOWN = "line_down"
@@ -41,7 +41,6 @@ _SILENCES = frozenset({"detector_fault", "sensor_silent"})
 """Alarms that say of a device that it is lost."""
 _DEVICE_FAULTS = _SILENCES | {"sensor_stuck", DEGRADED}
 """Alarms of a device itself, not of what it sees."""
-_WORST_FIRST = tuple(Severity)
 
 
 class Watch:
@@ -58,8 +57,6 @@ class Watch:
         self._lines_with_outputs: set[str] = set()
         self.storage_failed: Callable[[], str] = str
         """Says why the store fails, "" while it works."""
-        self.ordered_stops: Callable[[], Iterable[str]] = tuple
-        """Says where HQ's emergency stops stand, as alarms name it."""
         hands.is_line_down = proof.line_is_down
         hands.on_danger = self._on_danger
         proof.add(STORAGE, ChannelKind.STORAGE, "存储", "Storage")
@@ -207,7 +204,7 @@ class Watch:
         if self._drill is not None:
             raise DrillError("drill_running", "drill: one is under way")
         actions = [cause.action for cause in self._hands.causes.values()]
-        if any(each.stops or each.sirens for each in actions) or any(self.ordered_stops()):
+        if any(each.stops or each.sirens for each in actions):
             raise DrillError("drill_alarm", "drill: not while an alarm stands")
         self._drill = Drill(
             uuid7(now.wall_ms),
@@ -246,14 +243,10 @@ class Watch:
             self._speaker.say(DRILL_MESSAGE)
             return
         wanted = [
-            (_rank(cause.code, cause.severity), -cause.at.mono_s, cause.action.message)
+            (rank(cause.code, cause.severity), _turn(cause), cause.action.message)
             for cause in self._hands.causes.values()
             if self._is_said(cause.key, cause.action)
         ]
-        for object_ in self.ordered_stops():
-            action = self._hands.matrix.act(EMERGENCY, object_, ())
-            if self._is_said((EMERGENCY, object_), action):
-                wanted.append((_rank(EMERGENCY, None), math.inf, action.message))
         if wanted:
             self._speaker.say(min(wanted)[-1])
         else:
@@ -271,5 +264,5 @@ def _channel_of(cause: Cause) -> str:
     return cause.object.partition("/")[0]
 
 
-def _rank(code: str, severity: Severity | None) -> int:
-    return _WORST_FIRST.index(severity or entry_of(code).severity)
+def _turn(cause: Cause) -> float:
+    return math.inf if cause.ordered else -cause.at.mono_s

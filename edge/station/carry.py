@@ -9,9 +9,7 @@ from uuid import UUID
 
 from edge.devices.chargers import wishes as w
 from edge.devices.chargers.reports import StartAnswered, WishSettled
-from edge.safety.latches import STATION, Latch, Place
-from edge.safety.surviving import surviving
-from edge.safety.watch import EMERGENCY
+from edge.safety.latches import STATION, Place, subject_of
 from edge.station.carry_site import SITE_COMMANDS, carry_site
 from edge.station.effects import Effects
 from edge.station.evidence import NOT_PLUGGED
@@ -37,7 +35,6 @@ class Carrier:
         self._by_wish: dict[int, UUID] = {}
         self._starts: dict[str, UUID] = {}
         self._stops: dict[UUID, set[UUID]] = {}
-        station.safety.watch.ordered_stops = self._emergency_stops
 
     def carry(self, command_id: UUID, command: c.AnyCommand) -> Effects:
         """Carry one command out. Raises CommandRejectedError when it cannot be."""
@@ -75,10 +72,6 @@ class Carrier:
 
     def resume(self) -> list[UUID]:
         """Take up what was under way before a restart; returns the commands of its starts."""
-        for subject in self._emergency_stops():
-            alarm = self._station.alarms.find(EMERGENCY, subject)
-            if alarm is not None and alarm.silenced:
-                self._station.guard.on_silenced(alarm)
         for transaction in self._station.book.open_transactions():
             if transaction.command_id is not None and transaction.stage is Stage.AUTHORIZED:
                 self._starts[transaction.transaction_no] = transaction.command_id
@@ -139,23 +132,8 @@ class Carrier:
 
     def _emergency_stop(self, command_id: UUID, command: c.EmergencyStop) -> Effects:
         place = self._place(command.charge_point_no, command.connector_no)
-        now = self._station.now()
-        covered = [e.connector for e in self._station.live.all() if _covers(place, e.connector)]
-        partners = [p for each in covered for p in self._station.book.partners(each)]
-        for connector in dict.fromkeys((*covered, *partners)):
-            self._station.safety.stop(connector, EMERGENCY, now)
-        latch = Latch(*place, EMERGENCY, now.wall_ms, by_hq=True)
-        effects = self._station.guard.block(latch, now)
-        effects.add(self._station.alarms.raise_alarm(EMERGENCY, latch.subject, now.wall_ms))
-        # Ordered once more, it is said once more.
-        self._station.safety.outputs.sound_again((EMERGENCY, latch.subject), now)
-        with surviving("drill"):
-            self._station.safety.hands.on_danger(now)
-        return self._done(command_id, effects)
-
-    def _emergency_stops(self) -> list[str]:
-        """Return where emergency stops of HQ stand, as alarms name it."""
-        return [latch.subject for latch in self._station.latches.all() if latch.by_hq]
+        self._station.safety.order_stop(subject_of(place), self._station.now())
+        return self._done(command_id)
 
     def _reset(self, command_id: UUID, command: c.ResetEmergencyStop) -> Effects:
         place = self._place(command.charge_point_no, command.connector_no)
@@ -282,10 +260,6 @@ class Carrier:
         effects = effects or Effects()
         effects.add(self._station.settle(command_id, Outcome.DONE))
         return effects
-
-
-def _covers(place: Place, connector: tuple[str, int]) -> bool:
-    return place in (connector, (connector[0], 0), STATION)
 
 
 def _wish(command: c.AnyCommand, wish_no: int) -> w.AnyWish:

@@ -59,14 +59,12 @@ class Guard:
     def release(self, latch: Latch, now: Moment, reason: str = "", by: str = "") -> Effects:
         """Lift a latch and clear its alarm; `reason` is what a person (`by`) said.
 
-        What one cause has latched is then lifted together: a person looked at the cause.
+        What one cause has latched is then lifted together: a person looked at the cause. So is
+        what one order of HQ has latched, whoever takes it back.
         """
         effects = Effects()
-        by_person = bool(by or reason)
-        together = [latch]
-        if by_person and not latch.by_hq:
-            together = self._station.latches.of(latch.cause, latch.subject)
-        for each in together:
+        is_whole = latch.by_hq or bool(by or reason)
+        for each in self._station.latches.together(latch) if is_whole else [latch]:
             effects.add(self._release_one(each, now, reason, by))
         effects.add(self._show_latches(now))
         return effects
@@ -124,6 +122,7 @@ class Guard:
                 *place,
                 cause.code,
                 cause.at.wall_ms,
+                by_hq=cause.ordered,
                 until_unplugged=until_unplugged,
                 object=_object_of(cause, place),
                 opened=cause.opened,
@@ -259,7 +258,7 @@ class Guard:
         for latch in station.latches.all():
             if latch.cause == ISOLATED:
                 station.safety.hands.isolated_before(latch.place, now)
-            elif not latch.by_hq and latch.cause != UNREADABLE:
+            elif latch.cause != UNREADABLE:
                 self._restore(latch, now)
         station.safety.outputs.hold_contactors = station.latches.unreadable_stands
         self._restore_alarms(now)
@@ -280,6 +279,7 @@ class Guard:
             Moment(latch.set_ms, now.mono_s),
             silenced=alarm is not None and alarm.silenced,
             opened=latch.opened,
+            ordered=latch.by_hq,
         )
 
     def _restore_alarms(self, now: Moment) -> None:

@@ -285,7 +285,8 @@ BUILT_IN_INTERLOCKS: tuple[Interlock, ...] = (
         message="emergency_stop",
         role="chief",
     ),
-    Interlock(cause="emergency_stop", stop=Reach.STATION, message="emergency_stop"),
+    # HQ's order: it stops what HQ names, and is heard there.
+    Interlock(cause="emergency_stop", stop=Reach.STATION, sirens=True, message="emergency_stop"),
     Interlock(
         cause="water",
         stop=Reach.ZONE,
