@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from shared.contracts.alarm_codes import CATALOGUE
+from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import (
     CONTACTS,
     AnyRule,
@@ -96,13 +96,13 @@ def _interlock(row: Interlock, language: Language) -> InterlockRow:
         says=row.message or _NONE,
         refuses=pick(REACHES[refused], language) if row.no_new_starts else _NONE,
         reset=pick(RESETS[row.reset], language) if latched else _NONE,
-        who=pick(ROLES[row.role], language) if latched else _NONE,
+        who=pick(ROLES.get(row.role, (row.role, row.role)), language) if latched else _NONE,
         kept=pick(("停止、锁定", "stop, latch"), language) if row.cause in MUST_STOP else _NONE,
     )
 
 
 def _title(code: str, language: Language) -> str:
-    alarm = CATALOGUE[code]
+    alarm = entry_of(code)
     title = _PARAMETER.sub("…", pick((alarm.title_zh, alarm.title_en), language))
     return title.rstrip("…:, ")
 
@@ -112,7 +112,7 @@ def _rule(rule: AnyRule, language: Language) -> RuleRow:
         rule_id=rule.rule_id,
         cause=_title(rule.code, language),
         code=rule.code,
-        severity=rule.severity or CATALOGUE[rule.code].severity,
+        severity=rule.severity or entry_of(rule.code).severity,
         what=_selected(rule, language),
         condition=pick(_CONDITIONS[type(rule)](rule), language),
         hold=_seconds(rule.hold_s),

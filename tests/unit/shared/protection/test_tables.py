@@ -142,3 +142,14 @@ def test_what_a_rule_selects() -> None:
     rule = Threshold(rule_id="r", code="heat", select=select, above=60.0, hold_s=1.5, enabled=False)
     row = rule_rows(Protection(rules=(rule,)), "en")[0]
     assert (row.what, row.hold, row.enabled) == ("temperature (north / t)", "1.5 s", False)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_code_of_another_version_is_shown_as_it_is(language: Language) -> None:
+    row = Interlock(cause="gone_since", stop=Reach.ZONE, role="owner")
+    rule = Threshold(rule_id="r", code="gone_since", select=HOT, above=60.0)
+    stored = Protection(rules=(rule,), interlocks=(row,))
+    shown = rule_rows(stored, language)[0]
+    assert (shown.cause, shown.code, shown.severity) == ("gone_since", "gone_since", "major")
+    matrix = {each.code: each for each in interlock_rows(stored, language)}
+    assert (matrix["gone_since"].cause, matrix["gone_since"].who) == ("gone_since", "owner")
