@@ -132,17 +132,22 @@ class SiteActions:
         station, now = self._station, self._station.now()
         if not station.live.knows(connector):
             raise LocalApiError("no_connector", "connector: there is no such connector here")
+        if not station.live.get(connector).online:
+            # It would be sent when the charge point is back, to whoever charges then.
+            raise LocalApiError(
+                "offline", "the charge point is offline: press its own emergency stop"
+            )
         effects = Effects()
         running = station.book.on_connector(connector)
-        if running is None or running.stage is Stage.ENDED:
-            # What flows without a transaction, or after it, is stopped as well; what does not
-            # flow is no harm.
-            station.safety.stop(connector, ORDINARY, now)
-        else:
+        if running is not None and running.stage is not Stage.ENDED:
             effects.add(station.book.stop(running))
             effects.events.append(
                 TransactionStoppedOnSite(occurred_at=from_ms(now.wall_ms), by=by, **running.names())
             )
+        if not effects.wishes:
+            # What flows without a transaction, after it, or not yet seen again is stopped as
+            # well; what does not flow is no harm.
+            station.safety.stop(connector, ORDINARY, now)
         logger.warning("stopped on site connector=%s-%s by=%s", *connector, by)
         station.perform(effects)
         return {"by": by}

@@ -56,6 +56,34 @@ async def test_a_stop_ends_the_charge_and_says_who_wanted_it(site: Site) -> None
     assert (told.transaction_no, told.by) == (number, "Wang")
 
 
+@pytest.mark.parametrize("runs", [True, False])
+async def test_a_stop_that_cannot_be_sent_is_refused_and_sent_to_nobody_later(
+    site: Site, runs: bool
+) -> None:
+    if runs:
+        await site.run()
+    site.points.wishes.clear()
+    site.lose()
+    with pytest.raises(LocalApiError, match="offline") as refused:
+        await stop(site)
+    assert refused.value.code == "offline"
+    await site.settle()
+    assert site.told(e.TransactionStoppedOnSite) == []
+    site.log_in()
+    site.station.tick()
+    site.station.safety.tick(site.at())
+    assert site.points.of(w.StopRemotely) == []
+
+
+async def test_a_charge_point_that_is_back_is_stopped_before_it_said_what_runs(site: Site) -> None:
+    await site.run()
+    site.lose()
+    site.log_in()
+    site.points.wishes.clear()
+    await stop(site)
+    assert len(site.points.of(w.StopRemotely)) == 1
+
+
 async def test_what_flows_without_a_number_behind_an_ended_transaction_is_stopped(
     site: Site,
 ) -> None:
