@@ -172,7 +172,9 @@ def _outputs() -> tuple[OutputView, ...]:
 def _channels() -> tuple[ChannelView, ...]:
     return (
         ChannelView(name="line1", title_zh="一号总线", title_en="Line 1", ok=True, age_s=0.1),
-        ChannelView(name="sound", title_zh="扬声器", title_en="Loudspeaker", ok=True, age_s=3.0),
+        ChannelView(
+            name="channel:speaker", title_zh="扬声器", title_en="Loudspeaker", ok=True, age_s=3.0
+        ),
     )
 
 
@@ -195,6 +197,7 @@ def smoke(**changes: object) -> AlarmView:
         trip_stop_ms=3.2,
         trip_siren_ms=8.9,
         trip_zero_ms=1480,
+        escalates_in_s=None if changes.get("drill") else 55,
     )
     return structs.replace(alarm, **changes)
 
@@ -218,6 +221,7 @@ def hot(**changes: object) -> AlarmView:
         stopped=("03-A",),
         trip_stop_ms=0.8,
         trip_zero_ms=2100,
+        escalates_in_s=57,
     )
     return structs.replace(alarm, **changes)
 
@@ -254,7 +258,15 @@ def burning(*alarms: AlarmView, charge_points: int = 12) -> StationView:
         vin="LVWDEM0000000042X",
     )
     points[2] = structs.replace(third, connectors=(hit, *third.connectors[1:]))
-    return structs.replace(view, charge_points=tuple(points), alarms=alarms or (smoke(), hot()))
+    siren, *others = view.outputs
+    siren = structs.replace(siren, ordered_on=True, reads_on=True)
+    return structs.replace(
+        view,
+        charge_points=tuple(points),
+        alarms=alarms or (smoke(), hot()),
+        outputs=(siren, *others),
+        sound="fire",
+    )
 
 
 def starting() -> StationView:

@@ -98,7 +98,7 @@ def _composed(
         lines += [_centre(row, width, ink) for row in rows]
         if rows:
             lines.append(())
-    for text in (view.title, view.done, view.advice, view.sound):
+    for text in (view.title, view.done, view.advice, view.sound, view.escalation):
         lines += [_centre(row, width, ink) for row in _plain(text, width)]
     return lines
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from edge.kiosk.ink import Ink
 from edge.kiosk.look import Look, texts
+from edge.kiosk.views.sound import escalation_text, sound_text
 from edge.kiosk.views.status import stale_text
-from edge.kiosk.views.values import calling, clock, sounding
+from edge.kiosk.views.values import calling, clock
 from edge.view import AlarmView, StationView
 
 
 @dataclass(frozen=True)
 class AlarmScreenView:
-    """One alarm that calls. `value` "" when the alarm has none; `warning` says that it is stale."""
+    """One alarm that calls. `value` "" when the alarm has none; `warning` says that it is stale.
+
+    `sound` says what can be heard, `escalation` what happens when nobody acknowledges.
+    """
 
     alarm_id: str
     drill: str
@@ -26,6 +30,7 @@ class AlarmScreenView:
     queue: str
     time: str
     sound: str
+    escalation: str
     button: str
     warning: str
     light: Ink
@@ -51,7 +56,9 @@ def alarm_screen(view: StationView, look: Look, *, stale: bool = False) -> Alarm
         advice=look.pick(alarm.advice_zh, alarm.advice_en),
         queue=f"1/{len(queue)}",
         time=clock(view, alarm.raised_ms),
-        sound=look.text("alarm.sounding" if alarm in sounding(view) else "alarm.silenced"),
+        # What an agent did that is silent now, nobody knows.
+        sound=look.text("sound.unknown") if stale else sound_text(alarm, view, look),
+        escalation="" if stale else escalation_text(alarm, view, look),
         button=look.text("alarm.button"),
         warning=f"{look.signs.cross} {stale_text(view, look)}" if stale else "",
         light=colours.drill if alarm.drill else colours.alarm,
