@@ -24,6 +24,7 @@ from cloud.orders import pages as orders_pages
 from cloud.orders import routes as orders_routes
 from cloud.protection import handlers as protection_handlers
 from cloud.protection import routes as protection_routes
+from cloud.remote import routes as remote_routes
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import routes as stations_routes
 from cloud.tariffs import handlers as tariffs_handlers
@@ -36,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     access_routes.router,
     protection_routes.router,
     orders_routes.router,
+    remote_routes.router,
     live_routes.router,
     # Before the alarms themselves: `stream` is no alarm's id.
     alarms_stream.router,

@@ -15,7 +15,7 @@ from sqlmodel import col, delete, func, select
 
 from cloud.access.lists import publish_lists
 from cloud.access.models import AccessToken, Exposure, Reservation, Scope
-from cloud.access.rules import SHAPES, Decision, decide
+from cloud.access.rules import NO_LIMIT, SHAPES, Decision, decide
 from cloud.core.errors import BusinessError, NotFoundError
 from shared.clock import to_ms
 from shared.contracts.events import Token
@@ -193,6 +193,27 @@ async def authorize(
         now=now,
     )
     return decision, found
+
+
+async def left_for(
+    session: AsyncSession, *, operator_id: UUID, token: Token, beside_fen: int
+) -> int | None:
+    """Return what a running order of a token may cost at most, None without a limit.
+
+    Args:
+        session: An open transaction; the token stays locked until it ends.
+        operator_id: Whose token.
+        token: Who pays.
+        beside_fen: What that order is counted at now, which gives way.
+    """
+    found = await find_token(session, operator_id=operator_id, token=token)
+    if found is None:
+        return None
+    await session.refresh(found, with_for_update=True)
+    if found.limit_fen == NO_LIMIT:
+        return None
+    exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
+    return found.limit_fen - exposure_fen + beside_fen
 
 
 async def reserve(

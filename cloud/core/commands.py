@@ -161,6 +161,30 @@ async def settle_command(
     return row
 
 
+async def confirm_command(
+    session: AsyncSession, *, station_id: UUID, kind: str, charge_point_no: str, reason: str
+) -> None:
+    """Note that the newest command of a kind to a charge point had its effect after all.
+
+    Its answer may have been only *accepted*, or lost with the link when the device restarted.
+    """
+    rows = await session.scalars(
+        select(CommandRow)
+        .where(
+            CommandRow.station_id == station_id,
+            CommandRow.kind == kind,
+            col(CommandRow.outcome).in_([Outcome.ACCEPTED, Outcome.FAILED]),
+        )
+        .order_by(col(CommandRow.id).desc())
+        .with_for_update()
+    )
+    for row in rows:
+        if getattr(row.read_command(), "charge_point_no", "") == charge_point_no:
+            row.outcome, row.reason = Outcome.DONE, reason
+            session.add(row)
+            return
+
+
 async def find_command(session: AsyncSession, command_id: UUID) -> CommandRow | None:
     """Return a command with its outcome, if it has one yet."""
     return await session.get(CommandRow, command_id)

@@ -32,6 +32,12 @@ class StartBody(BaseModel):
     limit_dwh: int = Field(default=0, ge=0, le=2**31 - 1)
     limit_min: int = Field(default=0, ge=0, le=1440)
     limit_soc_percent: int = Field(default=0, ge=0, le=100)
+    parallel_no: str = Field(
+        default="",
+        pattern=r"^([0-9]{12})?$",
+        description="12 digits, the same for all connectors that charge one vehicle together",
+        examples=["261122140322"],
+    )
 
 
 class StartRead(BaseModel):

@@ -77,6 +77,7 @@ class StartWish(Struct, frozen=True, kw_only=True):
     limit_dwh: int = 0
     limit_min: int = 0
     limit_soc_percent: int = 0
+    parallel_no: str = ""
 
 
 async def request_start(
@@ -103,6 +104,7 @@ async def request_start(
         token_kind=None if wish.token is None else wish.token.kind,
         token_value="" if wish.token is None else wish.token.value,
         limit_fen=limit_fen,
+        parallel_no=wish.parallel_no,
         created_at=now,
         updated_at=now,
         requested_at=now,
@@ -124,6 +126,7 @@ async def request_start(
             limit_dwh=wish.limit_dwh,
             limit_min=wish.limit_min,
             limit_soc_percent=wish.limit_soc_percent,
+            parallel_no=wish.parallel_no,
         ),
         expires_at=now + START_LIFE,
         now=now,

@@ -231,8 +231,9 @@ def _take_over(order: Order, known: Known) -> None:
     vins = (fact.vin for fact in (known.end, known.started) if fact is not None)
     order.vin = plain_text(next(filter(None, vins), order.vin))
     if known.authorized is not None:
+        if order.authorized_at is None:  # afterwards HQ may have changed it
+            order.limit_fen = known.authorized.limit_fen or order.limit_fen
         order.authorized_at = known.authorized.occurred_at
-        order.limit_fen = known.authorized.limit_fen or order.limit_fen
         order.parallel_no = plain_text(known.authorized.parallel_no)
     if known.started is not None:
         order.started_at = known.started.occurred_at

@@ -9,12 +9,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from cloud.core.commands import settle_command
+from cloud.core.commands import confirm_command, settle_command
 from cloud.ingest.handlers import Handlers, Ingested
 from cloud.stations import service
 from cloud.stations.models import ChargePoint, Connector, Quarantined, Station
 from shared.clock import to_ms
-from shared.contracts.commands import ChargePointConfig
+from shared.contracts.commands import ChargePointConfig, UpdateFirmware
 from shared.contracts.events import (
     ChargePointAdopted,
     ChargePointConnected,
@@ -86,6 +86,14 @@ async def on_charge_point_connected(
     if made is not None:
         await service.publish_registry(session, station=station, now=context.received_at)
     point = await _point(session, context, event.charge_point_no)
+    if point.firmware and point.firmware != event.firmware:
+        await confirm_command(
+            session,
+            station_id=context.station_id,
+            kind=UpdateFirmware.__name__,
+            charge_point_no=event.charge_point_no,
+            reason=f"{point.firmware} → {event.firmware}",
+        )
     point.online, point.last_change_at = True, event.occurred_at
     point.firmware, point.address, point.is_dc = event.firmware, event.address, event.is_dc
     if event.connector_count > point.connector_count:

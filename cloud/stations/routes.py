@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 from sqlmodel import col, select
 
-from cloud.core.commands import CommandRow, find_command
 from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
@@ -21,7 +20,7 @@ from cloud.stations import lookup, service
 from cloud.stations.edge_config import edge_toml
 from cloud.stations.models import ChargePoint, Connector, Quarantined, Station
 from shared.contracts.commands import ChargePointConfig
-from shared.contracts.words import ConnectorStatus, Outcome
+from shared.contracts.words import ConnectorStatus
 
 router = APIRouter(prefix="/api/v1", tags=["stations"], route_class=ConditionalRoute)
 
@@ -113,20 +112,6 @@ class SecretMade(BaseModel):
     """A new secret, which is not shown again."""
 
     secret: str
-
-
-class CommandRead(BaseModel):
-    """A command and how it ended."""
-
-    id: UUID
-    station_no: str
-    kind: str
-    issued_at: datetime
-    expires_at: datetime | None
-    sent: int
-    settled_at: datetime | None
-    outcome: Outcome | None
-    reason: str
 
 
 @router.get("/stations", operation_id="stations_list")
@@ -239,17 +224,6 @@ async def list_quarantine(
         .limit(500)
     )
     return [QuarantineRead.model_validate(row.model_dump()) for row in rows]
-
-
-@router.get(
-    "/commands/{command_id}", operation_id="commands_read", responses=error_responses(NotFoundError)
-)
-async def read_command(command_id: UUID, staff: Reader, session: SessionDep) -> CommandRead:
-    """Show how a command stands; without an outcome it is pending."""
-    row: CommandRow | None = await find_command(session, command_id)
-    if row is None or row.operator_id != staff.operator_id:
-        raise NotFoundError("no such command")
-    return CommandRead.model_validate(row.model_dump(exclude={"command", "answer"}))
 
 
 def _read_station(station: Station) -> StationRead:

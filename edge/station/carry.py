@@ -14,6 +14,7 @@ from edge.station.carry_site import SITE_COMMANDS, carry_site
 from edge.station.effects import Effects
 from edge.station.evidence import NOT_PLUGGED
 from edge.station.open_transaction import OpenTransaction, Stage
+from edge.station.starts import NO_LIMIT_FEN
 from shared.contracts import commands as c
 from shared.contracts.words import Outcome
 from shared.errors import CommandRejectedError
@@ -117,16 +118,19 @@ class Carrier:
             return self._station.settle(command_id, Outcome.ALREADY_ENDED)
         transaction.limit_fen = command.limit_fen
         self._station.book.touch(transaction)
-        effects = Effects()
-        effects.wishes.append(
-            w.SetBalance(
-                charge_point_no=transaction.charge_point_no,
-                connector_no=transaction.connector_no,
-                balance_fen=command.limit_fen,
-                physical_card_no=transaction.physical_card_no,
-            )
+        self._wish_no += 1
+        wish = w.SetBalance(
+            charge_point_no=transaction.charge_point_no,
+            wish_no=self._wish_no,
+            connector_no=transaction.connector_no,
+            balance_fen=command.limit_fen or NO_LIMIT_FEN,
+            physical_card_no=transaction.physical_card_no,
         )
-        return self._done(command_id, effects)
+        self._by_wish[self._wish_no] = command_id
+        if not self._station.send(wish):
+            # The station itself stops at the limit as soon as the charge point is back.
+            return self._settle_wish(self._wish_no, Outcome.DONE, "charge_point_offline")
+        return Effects()
 
     # Emergency stop
 

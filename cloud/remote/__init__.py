@@ -1,0 +1,1 @@
+"""What staff has charge points do: from a distance, by command."""
