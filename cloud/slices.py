@@ -13,6 +13,7 @@ from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
+from cloud.alarms import trip_pages
 from cloud.alarms.notify import routes as notify_routes
 from cloud.console import pages as console_pages
 from cloud.identity import pages as identity_pages
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     identity_pages.router,
     orders_pages.router,
     alarms_pages.router,
+    trip_pages.router,
     console_pages.router,
 )
 

@@ -52,12 +52,12 @@ async def csv_lines(
 
     Times are ISO 8601 on the station's clock.
     """
-    yield b"\xef\xbb\xbf" + _line(COLUMNS)
+    yield b"\xef\xbb\xbf" + csv_line(COLUMNS)
     ordered = statement.order_by(col(Alarm.id).desc()).execution_options(yield_per=_ROWS_AT_ONCE)
     async with sessions() as session:
         async for alarm in await session.stream_scalars(ordered):
             station = stations.get(alarm.station_id) if alarm.station_id else None
-            yield _line(_cells(alarm, station, chinese=chinese))
+            yield csv_line(_cells(alarm, station, chinese=chinese))
 
 
 def _cells(alarm: Alarm, station: Station | None, *, chinese: bool) -> tuple[str, ...]:
@@ -70,24 +70,26 @@ def _cells(alarm: Alarm, station: Station | None, *, chinese: bool) -> tuple[str
         texts_of(alarm.code, alarm.params, chinese=chinese).title,
         alarm.object,
         "true" if alarm.drill else "false",
-        _time(alarm.raised_at, zone),
-        _time(alarm.cleared_at, zone),
-        _time(alarm.acknowledged_at, zone),
+        csv_time(alarm.raised_at, zone),
+        csv_time(alarm.cleared_at, zone),
+        csv_time(alarm.acknowledged_at, zone),
         alarm.acknowledged_by,
-        _time(alarm.shelved_until, zone),
+        csv_time(alarm.shelved_until, zone),
         alarm.shelved_reason,
         str(alarm.repeats),
         str(alarm.escalation_level),
     )
 
 
-def _time(at: datetime | None, zone: str) -> str:
+def csv_time(at: datetime | None, zone: str) -> str:
+    """Return an instant as ISO 8601 on a station's clock, "" for none."""
     if at is None:
         return ""
     return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).isoformat(timespec="seconds")
 
 
-def _line(cells: tuple[str, ...]) -> bytes:
+def csv_line(cells: tuple[str, ...]) -> bytes:
+    """Return a line of a file that spreadsheets open."""
     text = io.StringIO()
     # A spreadsheet would run what looks like a formula.
     csv.writer(text).writerow([f"'{c}" if c.startswith(_FORMULA) else c for c in cells])

@@ -18,7 +18,7 @@ from shared.clock import to_ms
 from shared.contracts.events import DrillFinished, SafetyTripped
 from shared.ids import uuid7
 
-_AROUND = timedelta(minutes=1)
+AROUND = timedelta(minutes=1)
 """A trip and its alarm are of one moment, read twice from the clock."""
 _SHOWN_MAX = 20
 _FILLED_IN = ("zero_current_ms", "siren_us", "contactor_us")
@@ -101,9 +101,9 @@ async def trips_of(session: AsyncSession, alarm: Alarm) -> Sequence[Trip]:
         col(Trip.station_id) == alarm.station_id,
         col(Trip.cause) == alarm.code,
         col(Trip.object).in_((alarm.object, "")),
-        col(Trip.at) >= alarm.raised_at - _AROUND,
+        col(Trip.at) >= alarm.raised_at - AROUND,
     ]
     if alarm.cleared_at is not None:
-        conditions.append(col(Trip.at) <= alarm.cleared_at + _AROUND)
+        conditions.append(col(Trip.at) <= alarm.cleared_at + AROUND)
     statement = select(Trip).where(*conditions).order_by(col(Trip.at)).limit(_SHOWN_MAX)
     return (await session.scalars(statement)).all()

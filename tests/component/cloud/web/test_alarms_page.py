@@ -12,43 +12,25 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from cloud.core.db import Sessions
 from cloud.core.security import Role
-from cloud.identity.service import create_staff
 from cloud.protection.service import publish
 from cloud.settings import Settings, load
 from cloud.stations.models import Station
-from cloud.stations.service import ensure_operator
 from cloud.worker import Worker
 from shared.contracts.commands import AcknowledgeAlarm, ShelveAlarm
 from shared.contracts.events import AlarmAcknowledged, AlarmRaised, SafetyTripped
 from shared.contracts.topics import Lane
 from shared.contracts.words import Severity
-from tests.component.cloud.conftest import PASSWORD, TestStation
+from tests.component.cloud.conftest import TestStation
 from tests.component.cloud.web.browser import Seen, needs_chromium
+from tests.component.cloud.web.people import PHONE, WALL, log_in, staff
 
 pytestmark = needs_chromium
 
 NUMBER = "55031412782305"
-PHONE, WALL = {"width": 390, "height": 844}, {"width": 1920, "height": 1080}
-
-
-async def staff(sessions: Sessions, role: Role) -> str:
-    name = f"{role}-{uuid4().hex[:6]}"
-    now = datetime.now(UTC)
-    async with sessions() as session, session.begin():
-        operator = await ensure_operator(session, name="Test", now=now)
-        await create_staff(
-            session,
-            operator_id=operator.id,
-            username=name,
-            password=PASSWORD,
-            role=role,
-            now=now,
-        )
-    return name
 
 
 @pytest.fixture
@@ -61,14 +43,6 @@ def settings(hq_config: Path) -> Settings:
 @pytest.fixture
 async def dispatcher(sessions: Sessions, station: Station) -> str:
     return await staff(sessions, Role.DISPATCHER)
-
-
-async def log_in(page: Page, url: str, name: str) -> None:
-    await page.goto(url)
-    await page.fill("#username", name)
-    await page.fill("#password", PASSWORD)
-    await page.keyboard.press("Enter")
-    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
 
 
 def raised(code: str, severity: Severity, object_: str, **changes: Any) -> AlarmRaised:
