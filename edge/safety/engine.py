@@ -154,6 +154,7 @@ class SafetyEngine:
 
     def on_battery(self, report: BatteryIdentified | BatteryLimits) -> None:
         """Keep the limits that the vehicle gave (0x15, 0x17)."""
+        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
         self._battery.on_battery(report)
         if isinstance(report, BatteryLimits):
             self._judge_values(report)
@@ -167,6 +168,7 @@ class SafetyEngine:
 
     def on_demand(self, report: BmsDemanded) -> None:
         """Judge a 0x23."""
+        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
         self._judge_values(report)
 
     def on_stopped(self, report: ChargingStopped) -> None:
@@ -175,6 +177,7 @@ class SafetyEngine:
 
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
+        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
         for verdict in self._battery.on_bms(report):
             self._judge(verdict)
         self._judge_values(report)
@@ -183,8 +186,7 @@ class SafetyEngine:
         """Judge a 0x13, and look whether it proves a stop."""
         if report.replayed:
             return
-        ladder = self.hands.ladder
-        if ladder.busy and (found := ladder.on_sample(report)):
+        if found := self.hands.ladder.on_sample(report):
             self.hands.confirm(found)
         if unplugged(report):
             self._vehicle_left((report.charge_point_no, report.connector_no), report.at)

@@ -383,7 +383,8 @@ class Hands:
                     trip.is_seen = False
                 else:
                     passed_ms = int((found.at.mono_s - trip.stopped_s) * 1000)
-                    trip.last_zero_ms = max(passed_ms, trip.last_zero_ms or 0)
+                    zero_ms = 0 if found.was_zero else passed_ms
+                    trip.last_zero_ms = max(zero_ms, trip.last_zero_ms or 0)
                 if trip.zero_current_ms is not None:
                     self.tell(self._hearer.on_figures, trip)
         self.notice(STOP_NOT_CONFIRMED, connector_name(found.connector), found.at, {}, active=False)

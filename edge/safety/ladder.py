@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from edge.devices.chargers.reports import ConnectorSampled, Moment
+from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
 from edge.devices.chargers.wishes import AnyWish, ReadNow, StopRemotely
 from shared.contracts.protection import OpenContactor
 
@@ -55,6 +55,8 @@ class Climb(Struct):
     """When the contactor was told to open."""
     flowed_s: float | None = None
     """When current was last seen."""
+    was_at_rest: bool = False
+    """Nothing charged there when it was told to stop."""
 
 
 class Confirmed(Struct, frozen=True):
@@ -64,6 +66,8 @@ class Confirmed(Struct, frozen=True):
     cause: str
     at: Moment
     isolated: bool = False
+    was_zero: bool = False
+    """It was without current already when it was told to stop."""
 
 
 class Steps(Struct):
@@ -82,6 +86,7 @@ class StopLadder:
         self._rungs = rungs
         self._climbs: dict[Connector, Climb] = {}
         self._lost: set[str] = set()
+        self._at_rest: set[Connector] = set()
         # Ampere by connector and meter point, and when it was read.
         self._meters: dict[Connector, dict[str, tuple[float, float]]] = {}
 
@@ -128,6 +133,7 @@ class StopLadder:
             next_read_s=now.mono_s + self._rungs.read_first_s,
             next_stop_s=now.mono_s + self._next_stop_after(1),
             contactor=OpenContactor.NEVER if cause == ORDINARY else contactor,
+            was_at_rest=connector in self._at_rest,
         )
         return sent
 
@@ -138,6 +144,7 @@ class StopLadder:
         are those whose contactor is to be opened now, because nobody can see what flows.
         """
         self._lost.add(charge_point_no)
+        self._at_rest = {each for each in self._at_rest if each[0] != charge_point_no}
         blind = []
         for connector, climb in list(self._climbs.items()):
             if connector[0] != charge_point_no:
@@ -180,8 +187,12 @@ class StopLadder:
 
         A charge point that says zero is not believed while the connector's own meter counts.
         """
-        climb = self._climbs.get((sample.charge_point_no, sample.connector_no))
-        if climb is None or sample.replayed or sample.at.mono_s <= climb.started.mono_s:
+        if sample.replayed:
+            return None
+        connector = (sample.charge_point_no, sample.connector_no)
+        self._note_rest(connector, sample)
+        climb = self._climbs.get(connector)
+        if climb is None or sample.at.mono_s <= climb.started.mono_s:
             return None
         if sample.current_da >= ZERO_CURRENT_DA:
             climb.flowed_s = sample.at.mono_s
@@ -190,11 +201,20 @@ class StopLadder:
             return None
         return self._confirm(climb, sample.at)
 
+    def _note_rest(self, connector: Connector, sample: ConnectorSampled) -> None:
+        is_charging = sample.state is WireState.CHARGING or sample.current_da >= ZERO_CURRENT_DA
+        if is_charging or self._meter_flows(connector, sample.at.mono_s):
+            self._at_rest.discard(connector)
+        else:
+            self._at_rest.add(connector)
+
     def on_meter(self, connector: Connector, point: str, ampere: float, at: Moment) -> (
         Confirmed | None
     ):  # fmt: skip
         """Take in a reading of a connector's own meter; the proof when all its phases are zero."""
         self._meters.setdefault(connector, {})[point] = (ampere, at.mono_s)
+        if abs(ampere) >= _ZERO_A:
+            self._at_rest.discard(connector)
         climb = self._climbs.get(connector)
         if climb is None or at.mono_s <= climb.started.mono_s:
             return None
@@ -205,6 +225,10 @@ class StopLadder:
         if any(read_s <= climb.started.mono_s for _, read_s in readings):
             return None
         return self._confirm(climb, at)
+
+    def on_vehicle(self, connector: Connector) -> None:
+        """A vehicle speaks: charging begins there, or goes on."""
+        self._at_rest.discard(connector)
 
     def on_open(self, connector: Connector, at: Moment) -> Confirmed | None:
         """The contactor above a connector reads open: the proof where the charge point is gone."""
@@ -217,7 +241,8 @@ class StopLadder:
 
     def _confirm(self, climb: Climb, at: Moment, *, isolated: bool = False) -> Confirmed:
         del self._climbs[climb.connector]
-        return Confirmed(climb.connector, climb.cause, at, isolated)
+        was_zero = climb.was_at_rest and climb.flowed_s is None
+        return Confirmed(climb.connector, climb.cause, at, isolated, was_zero)
 
     def _meter_flows(self, connector: Connector, mono_s: float) -> bool:
         readings = self._meters.get(connector)

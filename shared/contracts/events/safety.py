@@ -85,7 +85,8 @@ class SafetyTripped(Event, frozen=True, kw_only=True):
     """The station stopped connectors by itself, or by HQ's `EmergencyStop`, and how fast.
 
     `stop_sent_us`: from the deciding reply to the last stop frame, None where nobody could be told;
-    `zero_current_ms`: from that to the first reading below 1 A, None while it is awaited (then the
+    `zero_current_ms`: from that to the first reading below 1 A of the last connector, 0 where all
+    were without current already (no later reading saw any), None while one is awaited (then the
     fact comes again, with the same `trip_id`) and where none can come. `siren_us`, `contactor_us`:
     from the deciding reply to the first coil that answered. `object` is as in `AlarmRaised`.
     """

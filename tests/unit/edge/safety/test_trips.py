@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
 from shared.contracts import commands as c
 from shared.contracts import events as e
@@ -104,6 +105,99 @@ async def test_a_trip_that_could_tell_nobody_claims_no_figures(site: Site, field
     assert (trip.stop_sent_us, trip.zero_current_ms) == (None, None)
     alarm = next(a for a in site.station.screen.alarms() if a.code == "smoke")
     assert alarm.trip_stop_ms is None
+
+
+async def test_a_connector_that_was_without_current_has_no_time_to_zero(
+    site: Site, field: Field
+) -> None:
+    number = await site.run()
+    site.sample(connector_no=2)
+    field.point("d1", 1.0)
+    field.pass_s(1.5)
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no, transaction_no=number, plugged_in=True)
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].zero_current_ms == 1500
+    # Another cause, and nothing flows any more: that the answer takes a while says nothing.
+    field.point("d1", 1.0, quantity=p.Quantity.HEAT, point="heat")
+    await site.settle()
+    first = site.told(e.SafetyTripped)[-1]
+    assert (first.cause, first.zero_current_ms) == ("heat", None), "nobody has looked yet"
+    field.pass_s(0.5)
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no, plugged_in=True)
+    await site.settle()
+    last = site.told(e.SafetyTripped)[-1]
+    assert (last.trip_id, last.zero_current_ms) == (first.trip_id, 0)
+
+
+def charging_begins(site: Site) -> None:
+    site.bus.publish(r.BatteryLimits(site.at(), CP, 1, "", None, 55, None, None, None, None))
+
+
+def battery_is_named(site: Site) -> None:
+    site.bus.publish(r.BatteryIdentified(site.at(), CP, 1, "", "VIN", 3, 1000, 3500))
+
+
+def vehicle_asks(site: Site) -> None:
+    asked = (4000, 100, 1, 3990, 5, 400, 1, 50, 60, 3990, 5, 1)
+    site.bus.publish(r.BmsDemanded(site.at(), CP, 1, "", *asked))
+
+
+def vehicle_reports(site: Site) -> None:
+    site.bus.publish(r.BmsSampled(site.at(), CP, 1, "", 1, 30, 1, 20, 1, 0, 0b01 << 4))
+
+
+def link_comes_back(site: Site) -> None:
+    site.lose(CP)
+    site.log_in(CP)
+
+
+def current_is_seen(site: Site) -> None:
+    site.charging("", 0)
+
+
+def nothing_flows_yet(site: Site) -> None:
+    site.charging("", 0, current_da=0)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        charging_begins,
+        battery_is_named,
+        vehicle_asks,
+        vehicle_reports,
+        link_comes_back,
+        current_is_seen,
+        nothing_flows_yet,
+    ],
+)
+async def test_it_is_not_without_current_because_it_once_was(
+    site: Site, field: Field, happens: Callable[[Site], None]
+) -> None:
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no)
+    happens(site)
+    field.point("d1", 1.0)
+    field.pass_s(0.5)
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no, plugged_in=True)
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].zero_current_ms == 500
+
+
+async def test_what_flows_after_the_stop_was_not_without_current(site: Site, field: Field) -> None:
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no)
+    field.point("d1", 1.0)
+    field.pass_s(0.5)
+    site.charging("", 0)
+    field.pass_s(0.5)
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no, plugged_in=True)
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].zero_current_ms == 1000
 
 
 async def test_zero_is_not_claimed_for_a_connector_that_could_not_be_told(
