@@ -236,6 +236,8 @@ def retry_parked(
             station_no=station.station_no,
             zone=zone_of(station),
             received_at=row.received_at,
+            stream_id=row.stream_id,
+            seq=row.seq,
         )
         count = await parked.retry(session, row, handlers=merge(*HANDLER_TABLES), context=context)
         typer.echo(f"{count} facts handled", err=True)

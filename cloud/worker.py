@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms.broker_watch import BrokerWatch
+from cloud.alarms.early import purge_early
 from cloud.alarms.notify.delivery import Notifier
 from cloud.alarms.notify.jobs import purge_notices
 from cloud.alarms.notify.senders import MailServer, Senders
@@ -147,6 +148,7 @@ class Worker:
             Job("bill_estimates", 600.0, lambda: bill_old_estimates(self._sessions, clock)),
             Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
             Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
+            Job("purge_early", 3_600.0, lambda: purge_early(self._sessions, clock)),
             Job("purge_notices", 3_600.0, lambda: purge_notices(self._sessions, clock)),
             Job("purge_idempotency", 3_600.0, lambda: purge_idempotency(pool, clock)),
         )

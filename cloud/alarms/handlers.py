@@ -7,6 +7,8 @@ import logging
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.alarms import life, service, trips
+from cloud.alarms.early import Place
+from cloud.alarms.rules import OF_HQ
 from cloud.ingest.handlers import Handlers, Ingested
 from shared.contracts.events import (
     AlarmAcknowledged,
@@ -15,6 +17,7 @@ from shared.contracts.events import (
     AlarmRaised,
     AlarmShelved,
     DrillFinished,
+    Event,
     SafetyTripped,
     SirenSilenced,
     StationStateReported,
@@ -31,6 +34,8 @@ async def on_alarm_raised(session: AsyncSession, context: Ingested, event: Alarm
         station_id=context.station_id,
         event=event,
         now=context.received_at,
+        # What HQ found while taking in a batch has no place in that batch's stream.
+        place=None if event.code in OF_HQ else _place(context, event),
     )
 
 
@@ -42,38 +47,19 @@ async def on_alarm_cleared(session: AsyncSession, context: Ingested, event: Alar
         station_id=context.station_id,
         event=event,
         now=context.received_at,
+        place=_place(context, event),
     )
 
 
-async def on_alarm_acknowledged(
-    session: AsyncSession, context: Ingested, event: AlarmAcknowledged
-) -> None:
-    """Note who saw it."""
-    await life.note_acknowledged(
-        session, station_id=context.station_id, event=event, now=context.received_at
-    )
-
-
-async def on_alarm_shelved(session: AsyncSession, context: Ingested, event: AlarmShelved) -> None:
-    """Note that it was put aside on site."""
-    await life.note_shelved(
-        session, station_id=context.station_id, event=event, now=context.received_at
-    )
-
-
-async def on_alarm_escalated(
-    session: AsyncSession, context: Ingested, event: AlarmEscalated
-) -> None:
-    """Note that nobody on site acknowledged it."""
-    await life.note_escalated(
-        session, station_id=context.station_id, event=event, now=context.received_at
-    )
-
-
-async def on_siren_silenced(session: AsyncSession, context: Ingested, event: SirenSilenced) -> None:
-    """Note who switched its sound off."""
-    await life.note_silenced(
-        session, station_id=context.station_id, event=event, now=context.received_at
+async def on_step(session: AsyncSession, context: Ingested, event: life.StepOnSite) -> None:
+    """Note what was done about it on site."""
+    await service.note_step(
+        session,
+        operator_id=context.operator_id,
+        station_id=context.station_id,
+        event=event,
+        now=context.received_at,
+        place=_place(context, event),
     )
 
 
@@ -112,13 +98,17 @@ async def on_state_reported(
         )
 
 
+def _place(context: Ingested, event: Event) -> Place:
+    return Place(event.occurred_at, context.stream_id, context.seq)
+
+
 HANDLERS: Handlers = {
     AlarmRaised: on_alarm_raised,
     AlarmCleared: on_alarm_cleared,
-    AlarmAcknowledged: on_alarm_acknowledged,
-    AlarmShelved: on_alarm_shelved,
-    AlarmEscalated: on_alarm_escalated,
-    SirenSilenced: on_siren_silenced,
+    AlarmAcknowledged: on_step,
+    AlarmShelved: on_step,
+    AlarmEscalated: on_step,
+    SirenSilenced: on_step,
     SafetyTripped: on_safety_tripped,
     DrillFinished: on_drill_finished,
     StationStateReported: on_state_reported,

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import select
 
+from cloud.alarms.early import Place
 from cloud.alarms.history import add_moment
 from cloud.alarms.models import Alarm, Source, Step
 from cloud.alarms.rules import OF_HQ, SHELVED_MAX_H
@@ -26,6 +26,8 @@ from shared.contracts.events import (
 )
 from shared.contracts.words import Severity
 
+StepOnSite = AlarmAcknowledged | AlarmShelved | AlarmEscalated | SirenSilenced
+"""What is done about an alarm at its station."""
 _TOLD_FOR = timedelta(hours=24)
 """How long a station that is away is still to be told."""
 
@@ -131,12 +133,35 @@ async def unshelve(
     return alarm
 
 
-async def note_acknowledged(
-    session: AsyncSession, *, station_id: UUID, event: AlarmAcknowledged, now: datetime
+def begin_anew(alarm: Alarm) -> bool:
+    """Let an alarm be one that nobody has seen, silenced or put aside; True if somebody had."""
+    was_handled = any((alarm.acknowledged_at, alarm.silenced_at, alarm.shelved_until))
+    alarm.acknowledged_at, alarm.acknowledged_by = None, ""
+    alarm.silenced_at, alarm.silenced_by = None, ""
+    alarm.shelved_until, alarm.shelved_by, alarm.shelved_reason = None, "", ""
+    alarm.shelved_seq = alarm.escalation_level = 0
+    return was_handled
+
+
+async def note_step(
+    session: AsyncSession, alarm: Alarm, event: StepOnSite, place: Place, now: datetime
 ) -> None:
-    """Take over who on site saw an alarm first."""
-    alarm = await _of_station(session, station_id, event.alarm_id)
-    if alarm is None or alarm.acknowledged_at is not None:
+    """Take over what was done about an alarm on site; repeating is harmless."""
+    match event:
+        case AlarmAcknowledged():
+            await _note_acknowledged(session, alarm, event, now)
+        case AlarmShelved():
+            await _note_shelved(session, alarm, event, place, now)
+        case AlarmEscalated():
+            await _note_escalated(session, alarm, event, now)
+        case SirenSilenced():
+            await _note_silenced(session, alarm, event, now)
+
+
+async def _note_acknowledged(
+    session: AsyncSession, alarm: Alarm, event: AlarmAcknowledged, now: datetime
+) -> None:
+    if alarm.acknowledged_at is not None:
         return
     alarm.acknowledged_at, alarm.acknowledged_by = event.occurred_at, event.by
     source = Source.HQ if event.at_hq else Source.STATION
@@ -151,25 +176,25 @@ async def note_acknowledged(
     )
 
 
-async def note_shelved(
-    session: AsyncSession, *, station_id: UUID, event: AlarmShelved, now: datetime
+async def _note_shelved(
+    session: AsyncSession, alarm: Alarm, event: AlarmShelved, place: Place, now: datetime
 ) -> None:
-    """Take over that an alarm was put aside on site, or taken back there."""
-    alarm = await _of_station(session, station_id, event.alarm_id)
-    if alarm is None or alarm.shelved_until == event.until:
+    if place.seq < alarm.shelved_seq:
+        return
+    alarm.shelved_seq = place.seq
+    session.add(alarm)
+    if alarm.shelved_until == event.until:
         return
     if alarm.severity is Severity.CRITICAL and event.until is not None:
-        # It has become worse since, on its way or here.
+        # Whatever a station says: a critical alarm is in sight.
         return
     await _put_aside(session, alarm, event, source=Source.STATION, at=event.occurred_at, now=now)
 
 
-async def note_escalated(
-    session: AsyncSession, *, station_id: UUID, event: AlarmEscalated, now: datetime
+async def _note_escalated(
+    session: AsyncSession, alarm: Alarm, event: AlarmEscalated, now: datetime
 ) -> None:
-    """Note that nobody on site acknowledged in time."""
-    alarm = await _of_station(session, station_id, event.alarm_id)
-    if alarm is None or alarm.escalation_level >= event.level:
+    if alarm.escalation_level >= event.level:
         return
     alarm.escalation_level = event.level
     await add_moment(
@@ -183,12 +208,10 @@ async def note_escalated(
     )
 
 
-async def note_silenced(
-    session: AsyncSession, *, station_id: UUID, event: SirenSilenced, now: datetime
+async def _note_silenced(
+    session: AsyncSession, alarm: Alarm, event: SirenSilenced, now: datetime
 ) -> None:
-    """Note who switched the sound of an alarm off; the alarm stands."""
-    alarm = await _of_station(session, station_id, event.alarm_id)
-    if alarm is None or alarm.silenced_at == event.occurred_at:
+    if alarm.silenced_at == event.occurred_at:
         return
     alarm.silenced_at, alarm.silenced_by = event.occurred_at, event.by
     await add_moment(
@@ -229,12 +252,3 @@ async def _tell(
     known_there = alarm.code not in OF_HQ and alarm.cleared_at is None
     if alarm.station_id is not None and known_there:
         await enqueue_command(session, alarm.station_id, command, expires_at=expires_at, now=now)
-
-
-async def _of_station(session: AsyncSession, station_id: UUID, alarm_id: UUID) -> Alarm | None:
-    """Return an alarm by the station's id of it, None for one that HQ never heard of."""
-    return await session.scalar(
-        select(Alarm)
-        .where(Alarm.station_id == station_id, Alarm.alarm_id == alarm_id)
-        .with_for_update()
-    )

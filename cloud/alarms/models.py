@@ -40,7 +40,9 @@ class Alarm(SQLModel, table=True):
     `object` is as in `AlarmRaised`; an alarm of HQ itself has no station and an object `hq:NAME`.
     `alarm_id` is the station's own, the newest that it gave to this cause. `notify_at` is when
     the notices of this alarm are to be thought over next, None for never; they are timed from
-    `notify_from`, when HQ heard of it or of its becoming worse.
+    `notify_from`, when HQ heard of it or of what has to be seen anew; `anew` counts that.
+    `told_stream`, `told_seq`, `told_at` say which fact began or ended it last, and
+    `shelved_seq` which one put it aside, so that a late one does not undo a newer one.
     """
 
     __tablename__ = "alarms_alarm"
@@ -64,6 +66,7 @@ class Alarm(SQLModel, table=True):
             postgresql_where=text("cleared_at IS NULL AND station_id IS NULL"),
         ),
         Index("ix_alarms_alarm_list", "operator_id", "id"),
+        Index("ix_alarms_alarm_cause", "station_id", "code", "object"),
         Index(
             "ix_alarms_alarm_notify", "notify_at", postgresql_where=text("notify_at IS NOT NULL")
         ),
@@ -72,7 +75,7 @@ class Alarm(SQLModel, table=True):
 
     id: UUID = Field(primary_key=True)
     operator_id: UUID
-    station_id: UUID | None = Field(default=None, foreign_key="stations_station.id", index=True)
+    station_id: UUID | None = Field(default=None, foreign_key="stations_station.id")
     alarm_id: UUID
     code: str = Field(max_length=64)
     object: str = Field(max_length=128)
@@ -81,7 +84,11 @@ class Alarm(SQLModel, table=True):
     drill: bool = False
     raised_at: datetime = Field(sa_type=UtcDateTime)
     received_at: datetime = Field(sa_type=UtcDateTime)
+    told_stream: int = 0
+    told_seq: int = Field(default=0, sa_type=BigInteger)
+    told_at: datetime = Field(sa_type=UtcDateTime)
     repeats: int = 0
+    anew: int = 0
     cleared_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     cleared_reason: str = ""
     acknowledged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -89,6 +96,7 @@ class Alarm(SQLModel, table=True):
     shelved_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     shelved_by: str = ""
     shelved_reason: str = ""
+    shelved_seq: int = Field(default=0, sa_type=BigInteger)
     escalation_level: int = 0
     silenced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     silenced_by: str = ""
@@ -115,15 +123,31 @@ class Moment(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
 
 
-class Clearing(SQLModel, table=True):
-    """An alarm's end that came before its beginning: lanes are many, and facts are repeated."""
+class FormerId(SQLModel, table=True):
+    """An id under which a station told of a cause before; what still comes of it is over."""
 
-    __tablename__ = "alarms_clearing"
+    __tablename__ = "alarms_former_id"
 
     station_id: UUID = Field(primary_key=True, foreign_key="stations_station.id")
     alarm_id: UUID = Field(primary_key=True)
     operator_id: UUID
-    cleared_at: datetime = Field(sa_type=UtcDateTime)
+    alarm_row_id: UUID = Field(foreign_key="alarms_alarm.id", index=True)
+
+
+class Early(SQLModel, table=True):
+    """A fact about an alarm of which HQ has not heard yet, the newest of its kind, as it came."""
+
+    __tablename__ = "alarms_early"
+
+    station_id: UUID = Field(primary_key=True, foreign_key="stations_station.id")
+    alarm_id: UUID = Field(primary_key=True)
+    kind: str = Field(primary_key=True, max_length=32)
+    operator_id: UUID
+    fact: bytes
+    stream_id: int
+    seq: int = Field(sa_type=BigInteger)
+    at: datetime = Field(sa_type=UtcDateTime)
+    received_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Trip(SQLModel, table=True):

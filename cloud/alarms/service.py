@@ -7,12 +7,13 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from cloud.alarms import early, life
+from cloud.alarms.early import Place
 from cloud.alarms.history import add_moment
-from cloud.alarms.models import Alarm, Clearing, Source, Step
+from cloud.alarms.models import Alarm, FormerId, Source, Step
 from cloud.alarms.rules import OF_HQ, RANK
 from shared.clock import to_ms
 from shared.contracts.alarm_codes import CATALOGUE
@@ -32,41 +33,45 @@ async def raise_alarm(
     station_id: UUID,
     event: AlarmRaised,
     now: datetime,
+    place: Place | None = None,
 ) -> bool:
     """Open an alarm; True if it is new.
 
-    The same cause while open is the same alarm; a fact that comes again changes nothing, and
-    one whose end came first is stored as already over.
+    The same cause while open is the same alarm; a fact that comes again changes nothing, nor does
+    one that is older than what is known of its cause. What came before its beginning takes effect.
+
+    Args:
+        session: An open transaction.
+        operator_id: Whose station it is.
+        station_id: Where it is.
+        event: What the station said.
+        now: HQ's time.
+        place: Where the fact stands in its stream; None for what HQ itself finds.
     """
     await _lock(session, station_id)
-    known = await session.scalar(
-        select(Alarm.id).where(Alarm.station_id == station_id, Alarm.alarm_id == event.alarm_id)
-    )
-    if known is not None:
+    place = place or Place(event.occurred_at)
+    if await _by_id(session, station_id, event.alarm_id) is not None:
         return False
-    early = await session.get(Clearing, (station_id, event.alarm_id))
-    if early is None and (open_ := await _open_of(session, station_id, event)) is not None:
-        await _repeat(session, open_, event, now)
+    if await early.is_former(session, station_id, event.alarm_id):
         return False
-    alarm = Alarm(
-        id=uuid7(to_ms(now)),
-        operator_id=operator_id,
-        station_id=station_id,
-        alarm_id=event.alarm_id,
-        code=event.code,
-        object=event.object,
-        severity=event.severity,
-        params=dict(event.params),
-        drill=event.drill,
-        raised_at=event.occurred_at,
-        received_at=now,
-        notify_from=now,
-        notify_at=now,
-    )
-    await _note(session, alarm, Step.RAISED, at=event.occurred_at, now=now)
-    if early is not None:
-        await _close(session, alarm, at=early.cleared_at, reason="", now=now)
-    return early is None
+    waiting = await early.take(session, station_id, event.alarm_id)
+    is_over = any(isinstance(fact, AlarmCleared) for fact, _ in waiting)
+    known = None if is_over else await _newest_of(session, station_id, event)
+    if known is not None and place.is_before(known):
+        known.repeats += 1
+        await _remember(session, known, event.alarm_id)
+        return False
+    is_open = known is not None and known.cleared_at is None
+    if known is not None and is_open:
+        alarm = known
+        await _repeat(session, alarm, event, place, now)
+    else:
+        alarm = _alarm_of(event, operator_id=operator_id, station_id=station_id, now=now)
+        _place(alarm, place)
+        await _note(session, alarm, Step.RAISED, at=event.occurred_at, now=now)
+    for fact, fact_place in waiting:
+        await _take_in(session, alarm, fact, fact_place, now)
+    return not is_open and not is_over
 
 
 async def clear_alarm(
@@ -76,46 +81,58 @@ async def clear_alarm(
     station_id: UUID,
     event: AlarmCleared,
     now: datetime,
+    place: Place | None = None,
 ) -> bool:
     """Close an alarm; True if it was open. Repeating is harmless.
 
-    It is found by its id, else by code and object: after a lost disk the station has other ids.
+    One of which HQ has not heard yet is over before it comes, and with it what is open of the same
+    cause: a station has one alarm a cause.
     """
     await _lock(session, station_id)
-    same = sa.or_(
-        col(Alarm.alarm_id) == event.alarm_id,
-        sa.and_(
-            col(Alarm.code) == event.code,
-            col(Alarm.object) == event.object,
-            col(Alarm.raised_at) <= event.occurred_at,
-        ),
-    )
-    found = (
-        await session.scalars(
-            select(Alarm)
-            .where(Alarm.station_id == station_id, col(Alarm.cleared_at).is_(None), same)
-            .with_for_update()
-        )
-    ).all()
-    for alarm in found:
-        await _close(session, alarm, at=event.occurred_at, reason=event.reason, now=now)
-    if found:
-        return True
-    known = await session.scalar(
-        select(Alarm.id).where(Alarm.station_id == station_id, Alarm.alarm_id == event.alarm_id)
-    )
-    if known is None:
-        await session.execute(
-            insert(Clearing)
-            .values(
-                station_id=station_id,
-                alarm_id=event.alarm_id,
+    place = place or Place(event.occurred_at)
+    alarm = await _by_id(session, station_id, event.alarm_id)
+    if alarm is None:
+        if not await early.is_former(session, station_id, event.alarm_id):
+            await early.keep(
+                session,
                 operator_id=operator_id,
-                cleared_at=event.occurred_at,
+                station_id=station_id,
+                event=event,
+                place=place,
+                now=now,
             )
-            .on_conflict_do_nothing()
+        alarm = await _newest_of(session, station_id, event)
+        if alarm is None or not place.may_end(alarm):
+            return False
+    if alarm.cleared_at is not None:
+        return False
+    await _take_in(session, alarm, event, place, now)
+    return True
+
+
+async def note_step(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    station_id: UUID,
+    event: life.StepOnSite,
+    now: datetime,
+    place: Place,
+) -> None:
+    """Take over what was done about an alarm on site, now or when HQ hears of the alarm."""
+    await _lock(session, station_id)
+    alarm = await _by_id(session, station_id, event.alarm_id)
+    if alarm is not None:
+        await life.note_step(session, alarm, event, place, now)
+    elif not await early.is_former(session, station_id, event.alarm_id):
+        await early.keep(
+            session,
+            operator_id=operator_id,
+            station_id=station_id,
+            event=event,
+            place=place,
+            now=now,
         )
-    return False
 
 
 async def close_forgotten(
@@ -173,15 +190,7 @@ async def raise_own(
     params: Mapping[str, str] | None = None,
 ) -> bool:
     """Open an alarm that HQ itself found, idempotently; True if it was not open yet."""
-    entry = CATALOGUE.get(code)
-    event = AlarmRaised(
-        occurred_at=now,
-        alarm_id=uuid7(to_ms(now)),
-        code=code,
-        severity=entry.severity if entry is not None else Severity.MAJOR,
-        object=object_,
-        params=dict(params or {}),
-    )
+    event = _own_event(code, object_, params, now)
     return await raise_alarm(
         session, operator_id=operator_id, station_id=station_id, event=event, now=now
     )
@@ -209,20 +218,8 @@ async def raise_of_hq(
     await _lock(session, operator_id)
     if await _open_of_hq(session, operator_id, code, object_) is not None:
         return False
-    alarm = Alarm(
-        id=uuid7(to_ms(now)),
-        operator_id=operator_id,
-        station_id=None,
-        alarm_id=uuid7(to_ms(now)),
-        code=code,
-        object=object_,
-        severity=CATALOGUE[code].severity,
-        params=dict(params or {}),
-        raised_at=now,
-        received_at=now,
-        notify_from=now,
-        notify_at=now,
-    )
+    event = _own_event(code, object_, params, now)
+    alarm = _alarm_of(event, operator_id=operator_id, station_id=None, now=now)
     await _note(session, alarm, Step.RAISED, at=now, now=now)
     return True
 
@@ -257,31 +254,104 @@ async def clear_own(
     return True
 
 
+def _own_event(
+    code: str, object_: str, params: Mapping[str, str] | None, now: datetime
+) -> AlarmRaised:
+    entry = CATALOGUE.get(code)
+    return AlarmRaised(
+        occurred_at=now,
+        alarm_id=uuid7(to_ms(now)),
+        code=code,
+        severity=entry.severity if entry is not None else Severity.MAJOR,
+        object=object_,
+        params=dict(params or {}),
+    )
+
+
 def _named_ms(alarm_id: UUID, otherwise_ms: int) -> int:
     """Return when a station made an id: it is a UUIDv7, and newer than its alarm if that grew."""
     return alarm_id.int >> 80 if alarm_id.version == _TIMED else otherwise_ms
 
 
-async def _repeat(session: AsyncSession, alarm: Alarm, event: AlarmRaised, now: datetime) -> None:
-    """Count a cause that is open already; what has become worse has to be seen anew."""
-    worse = RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
+def _alarm_of(
+    event: AlarmRaised, *, operator_id: UUID, station_id: UUID | None, now: datetime
+) -> Alarm:
+    return Alarm(
+        id=uuid7(to_ms(now)),
+        operator_id=operator_id,
+        station_id=station_id,
+        alarm_id=event.alarm_id,
+        code=event.code,
+        object=event.object,
+        severity=event.severity,
+        params=dict(event.params),
+        drill=event.drill,
+        raised_at=event.occurred_at,
+        received_at=now,
+        told_at=event.occurred_at,
+        notify_from=now,
+        notify_at=now,
+    )
+
+
+async def _repeat(
+    session: AsyncSession, alarm: Alarm, event: AlarmRaised, place: Place, now: datetime
+) -> None:
+    """Count a cause that is open already and is told of under a new id.
+
+    The station has begun anew, with nobody having seen it; so does HQ. What HQ itself finds again
+    and again is only counted.
+    """
     alarm.repeats += 1
-    if event.occurred_at >= alarm.raised_at:
-        # The station's newest id: with it the station is told who has seen it.
-        alarm.alarm_id = event.alarm_id
-    if not event.drill or alarm.drill:
+    if alarm.code in OF_HQ:
         alarm.params = dict(event.params)
-    session.add(alarm)
-    if not worse:
+        session.add(alarm)
+        return
+    await _remember(session, alarm, alarm.alarm_id)
+    alarm.alarm_id = event.alarm_id
+    _place(alarm, place)
+    if event.drill and not alarm.drill:
+        # A drill never hides the real thing.
         await session.flush()
         return
-    details = {"from": alarm.severity.value, "to": event.severity.value}
-    alarm.severity = min(alarm.severity, event.severity, key=RANK.__getitem__)
-    alarm.drill = alarm.drill and event.drill
-    alarm.acknowledged_at, alarm.acknowledged_by = None, ""
-    alarm.shelved_until = None
+    is_worse = RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
+    details = {"from": alarm.severity.value, "to": event.severity.value} if is_worse else {}
+    alarm.severity, alarm.drill = event.severity, event.drill
+    alarm.params = dict(event.params)
+    if not (life.begin_anew(alarm) or is_worse):
+        await session.flush()
+        return
+    alarm.anew += 1
     alarm.notify_from = alarm.notify_at = now
-    await _note(session, alarm, Step.WORSENED, at=event.occurred_at, now=now, details=details)
+    step = Step.WORSENED if is_worse else Step.RAISED
+    await _note(session, alarm, step, at=event.occurred_at, now=now, details=details)
+
+
+async def _take_in(
+    session: AsyncSession, alarm: Alarm, fact: early.Step, place: Place, now: datetime
+) -> None:
+    if isinstance(fact, AlarmCleared):
+        _place(alarm, place)
+        await _close(session, alarm, at=fact.occurred_at, reason=fact.reason, now=now)
+    else:
+        await life.note_step(session, alarm, fact, place, now)
+
+
+def _place(alarm: Alarm, place: Place) -> None:
+    alarm.told_stream, alarm.told_seq, alarm.told_at = place.stream_id, place.seq, place.at
+
+
+async def _remember(session: AsyncSession, alarm: Alarm, former_id: UUID) -> None:
+    """Keep an id that the station has used for an alarm and uses no more."""
+    assert alarm.station_id is not None, "only stations give ids anew"
+    former = FormerId(
+        station_id=alarm.station_id,
+        alarm_id=former_id,
+        operator_id=alarm.operator_id,
+        alarm_row_id=alarm.id,
+    )
+    session.add_all((alarm, former))
+    await session.flush()
 
 
 async def _close(
@@ -306,15 +376,29 @@ async def _note(
     await add_moment(session, alarm, step, source=source, at=at, now=now, details=details)
 
 
-async def _open_of(session: AsyncSession, station_id: UUID, event: AlarmRaised) -> Alarm | None:
+async def _by_id(session: AsyncSession, station_id: UUID, alarm_id: UUID) -> Alarm | None:
+    """Return an alarm by the station's newest id of it."""
+    return await session.scalar(
+        select(Alarm)
+        .where(Alarm.station_id == station_id, Alarm.alarm_id == alarm_id)
+        .with_for_update()
+    )
+
+
+async def _newest_of(
+    session: AsyncSession, station_id: UUID, event: AlarmRaised | AlarmCleared
+) -> Alarm | None:
+    """Return the alarm of a cause that is open, else the one of which was heard last."""
+    newest = (col(Alarm.told_stream), col(Alarm.told_seq), col(Alarm.told_at))
     return await session.scalar(
         select(Alarm)
         .where(
             Alarm.station_id == station_id,
             Alarm.code == event.code,
             Alarm.object == event.object,
-            col(Alarm.cleared_at).is_(None),
         )
+        .order_by(col(Alarm.cleared_at).is_not(None), *(each.desc() for each in newest))
+        .limit(1)
         .with_for_update()
     )
 

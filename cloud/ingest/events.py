@@ -294,6 +294,8 @@ def context_of(batch: Batch) -> Ingested:
         station_no=station.station_no,
         zone=station.zone,
         received_at=batch.received_at,
+        stream_id=batch.stream_id,
+        seq=batch.uplink.seq,
     )
 
 

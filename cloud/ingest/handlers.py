@@ -19,7 +19,8 @@ from shared.contracts.events import Event
 class Ingested:
     """Where a fact comes from. `after` collects effects for after the commit.
 
-    `received_at` is HQ's time. `zone` is the station's.
+    `received_at` is HQ's time. `zone` is the station's. `stream_id` and `seq` say where in a
+    lane the batch stands: a batch that was set aside is handled after those that came later.
     """
 
     operator_id: UUID
@@ -27,6 +28,8 @@ class Ingested:
     station_no: str
     zone: ZoneInfo
     received_at: datetime
+    stream_id: int = 0
+    seq: int = 0
     after: AfterCommit = field(default_factory=AfterCommit)
 
 

@@ -89,8 +89,8 @@ class Rule(SQLModel, table=True):
 class Told(SQLModel, table=True):
     """One thing about one alarm that a rule has had told, so that it is told once.
 
-    `what` is `step:N:SEVERITY`, `reminder:N:SEVERITY` or `cleared`, each followed by the place in
-    the chain.
+    `what` is `step:PLACE:STATE`, `reminder:PLACE:N:STATE` or `cleared:PLACE`: PLACE in the chain,
+    STATE the severity, and how often the alarm had to be seen anew.
     """
 
     __tablename__ = "alarms_told"

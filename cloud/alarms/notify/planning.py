@@ -69,15 +69,20 @@ def _due(rule: Rule, alarm: Alarm, told: Collection[str], now: datetime) -> Iter
             continue
         if waits or after_min == 0:
             kind = NoticeKind.RAISED if after_min == 0 else NoticeKind.ESCALATED
-            yield Due(kind, channel_id, f"step:{place}:{alarm.severity.value}")
+            yield Due(kind, channel_id, f"step:{place}:{_state(alarm)}")
         if reminders and _reminder_at(rule, alarm, reminders) > alarm.notify_from + timedelta(
             minutes=after_min
         ):
-            what = f"reminder:{place}:{reminders}:{alarm.severity.value}"
+            what = f"reminder:{place}:{reminders}:{_state(alarm)}"
             yield Due(NoticeKind.REMINDER, channel_id, what)
         was_told = any(what.startswith(f"step:{place}:") for what in told)
         if rule.on_clear and alarm.cleared_at is not None and was_told:
             yield Due(NoticeKind.CLEARED, channel_id, f"cleared:{place}")
+
+
+def _state(alarm: Alarm) -> str:
+    """Name what is told once: how bad it is, and how often it had to be seen anew."""
+    return f"{alarm.severity.value}:{alarm.anew}" if alarm.anew else alarm.severity.value
 
 
 def _reminders(rule: Rule, alarm: Alarm, now: datetime) -> int:

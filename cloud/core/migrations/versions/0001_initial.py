@@ -438,7 +438,11 @@ def upgrade() -> None:
         sa.Column("drill", sa.Boolean(), nullable=False),
         sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_stream", sa.Integer(), nullable=False),
+        sa.Column("told_seq", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("repeats", sa.Integer(), nullable=False),
+        sa.Column("anew", sa.Integer(), nullable=False),
         sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=False),
@@ -446,6 +450,7 @@ def upgrade() -> None:
         sa.Column("shelved_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("shelved_by", sa.String(), nullable=False),
         sa.Column("shelved_reason", sa.String(), nullable=False),
+        sa.Column("shelved_seq", sa.BigInteger(), nullable=False),
         sa.Column("escalation_level", sa.Integer(), nullable=False),
         sa.Column("silenced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("silenced_by", sa.String(), nullable=False),
@@ -463,7 +468,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        op.f("ix_alarms_alarm_station_id"), "alarms_alarm", ["station_id"], unique=False
+        "ix_alarms_alarm_cause", "alarms_alarm", ["station_id", "code", "object"], unique=False
     )
     op.create_index(
         "uq_alarms_alarm_open",
@@ -480,15 +485,37 @@ def upgrade() -> None:
         postgresql_where=sa.text("cleared_at IS NULL AND station_id IS NULL"),
     )
     op.create_table(
-        "alarms_clearing",
+        "alarms_former_id",
         sa.Column("station_id", sa.Uuid(), nullable=False),
         sa.Column("alarm_id", sa.Uuid(), nullable=False),
         sa.Column("operator_id", sa.Uuid(), nullable=False),
-        sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("alarm_row_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_clearing_station_id")
+            ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_former_id_station_id")
         ),
-        sa.PrimaryKeyConstraint("station_id", "alarm_id", name=op.f("pk_alarms_clearing")),
+        sa.ForeignKeyConstraint(
+            ["alarm_row_id"], ["alarms_alarm.id"], name=op.f("fk_alarms_former_id_alarm_row_id")
+        ),
+        sa.PrimaryKeyConstraint("station_id", "alarm_id", name=op.f("pk_alarms_former_id")),
+    )
+    op.create_index(
+        op.f("ix_alarms_former_id_alarm_row_id"), "alarms_former_id", ["alarm_row_id"], unique=False
+    )
+    op.create_table(
+        "alarms_early",
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("alarm_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("fact", sa.LargeBinary(), nullable=False),
+        sa.Column("stream_id", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["stations_station.id"], name=op.f("fk_alarms_early_station_id")
+        ),
+        sa.PrimaryKeyConstraint("station_id", "alarm_id", "kind", name=op.f("pk_alarms_early")),
     )
     op.create_table(
         "alarms_trip",
@@ -1297,7 +1324,9 @@ def downgrade() -> None:
     op.drop_table("core_command")
     op.drop_index(op.f("ix_alarms_trip_station_id"), table_name="alarms_trip")
     op.drop_table("alarms_trip")
-    op.drop_table("alarms_clearing")
+    op.drop_table("alarms_early")
+    op.drop_index(op.f("ix_alarms_former_id_alarm_row_id"), table_name="alarms_former_id")
+    op.drop_table("alarms_former_id")
     op.drop_index(
         "uq_alarms_alarm_open_hq",
         table_name="alarms_alarm",
@@ -1308,7 +1337,7 @@ def downgrade() -> None:
         table_name="alarms_alarm",
         postgresql_where=sa.text("cleared_at IS NULL"),
     )
-    op.drop_index(op.f("ix_alarms_alarm_station_id"), table_name="alarms_alarm")
+    op.drop_index("ix_alarms_alarm_cause", table_name="alarms_alarm")
     op.drop_table("alarms_alarm")
     op.drop_table("access_scope")
     op.drop_index("ix_access_reservation_token", table_name="access_reservation")

@@ -14,7 +14,7 @@ from sqlmodel import select
 from cloud.alarms import life, queries
 from cloud.alarms import service as alarms
 from cloud.alarms.history import moments_of
-from cloud.alarms.models import Alarm, Drill, Step, Trip
+from cloud.alarms.models import Alarm, Drill, Early, Step, Trip
 from cloud.alarms.queries import Filter, View
 from cloud.alarms.schemas import GroupRead
 from cloud.core.pagination import CursorError
@@ -203,19 +203,51 @@ async def test_what_becomes_worse_has_to_be_seen_again(world: World) -> None:
     until = END + timedelta(hours=1)
     await life.shelve(world.session, **who(world, alarm), until=until, reason="hot day", by="li")
     worse = {"code": "heat", "severity": Severity.CRITICAL}
-    await world.deliver(raised(2, minute=1, **worse), raised(3, minute=2, **warm))
+    await world.deliver(raised(2, minute=1, **worse))
     alarm = await only_alarm(world)
     assert (alarm.severity, alarm.acknowledged_at, alarm.shelved_until) == (
         Severity.CRITICAL,
         None,
         None,
     )
-    # A station that shelved it before it knew better does not hide it.
-    late = AlarmShelved(
-        occurred_at=END, alarm_id=alarm.alarm_id, until=until, reason="hot day", by="王"
+    # Put aside before it was known better, or a critical one put aside: neither hides it.
+    for number in (1, 2):
+        late = AlarmShelved(
+            occurred_at=END, alarm_id=UUID(int=number), until=until, reason="hot day", by="王"
+        )
+        await world.deliver(late)
+        assert (await only_alarm(world)).shelved_until is None
+
+
+async def test_a_cause_that_comes_back_has_to_be_seen_again(world: World) -> None:
+    await world.deliver(minor(1))
+    alarm = await only_alarm(world)
+    await life.acknowledge(world.session, **who(world, alarm), by="li")
+    acknowledged = AlarmAcknowledged(occurred_at=END, alarm_id=UUID(int=1), by="li", at_hq=True)
+    escalated = AlarmEscalated(occurred_at=END, alarm_id=UUID(int=1), level=1)
+    later = END + timedelta(minutes=1)
+    await world.deliver(acknowledged, escalated, minor(2, occurred_at=later))
+    # What was said of it before comes once more.
+    await world.deliver(minor(1), acknowledged, escalated)
+    alarm = await only_alarm(world)
+    assert (alarm.acknowledged_at, alarm.escalation_level, alarm.repeats) == (None, 0, 1)
+    assert (await steps(world, alarm))[-1] is Step.RAISED
+    assert (alarm.alarm_id, alarm.anew) == (UUID(int=2), 1)
+
+
+async def test_what_comes_before_its_alarm_waits_for_it(world: World) -> None:
+    until = END + timedelta(hours=1)
+    seen = AlarmAcknowledged(occurred_at=START, alarm_id=UUID(int=1), by="王")
+    aside = AlarmShelved(
+        occurred_at=START, alarm_id=UUID(int=1), until=until, reason="lock", by="王"
     )
-    await world.deliver(late)
-    assert (await only_alarm(world)).shelved_until is None
+    sound_off = SirenSilenced(occurred_at=START, alarm_id=UUID(int=1), by="王")
+    await world.deliver(seen, aside, sound_off, seen)
+    assert await all_alarms(world) == []
+    await world.deliver(minor(1), minor(1))
+    alarm = await only_alarm(world)
+    assert (alarm.acknowledged_by, alarm.shelved_until, alarm.silenced_by) == ("王", until, "王")
+    assert (await world.session.scalars(select(Early))).all() == []
 
 
 async def test_a_drill_never_hides_the_real_thing(world: World) -> None:
