@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import configparser
 import os
 import signal
 import subprocess
@@ -166,15 +165,6 @@ async def _report(agent: FakeAgent, view: StationView, seconds: float) -> None:
         at_ms = view.at_ms + step * 250
         agent.show(structs.replace(view, charge_points=tuple(points), at_ms=at_ms))
         await asyncio.sleep(0.25)
-
-
-def test_the_unit_brings_it_back_at_once_and_for_ever() -> None:
-    unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names have capitals
-    unit.read(ROOT / "ops" / "edge" / "voltwarden-kiosk.service", encoding="utf-8")
-    assert unit["Service"]["Restart"] == "always"
-    assert float(unit["Service"]["RestartSec"]) <= 1
-    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
 
 
 def test_it_loads_nothing_of_the_agent() -> None:
