@@ -13,9 +13,9 @@ from edge.local_api import WRONG, Answer, Handler, LocalApiError
 from edge.station.core import Station
 from edge.station.effects import Effects
 from edge.station.export import export_lines
+from edge.station.registry import adopted
 from shared.clock import from_ms
 from shared.contracts.commands import ChargePointConfig
-from shared.contracts.events import ChargePointAdopted
 
 _NUMBER_DIGITS = 14
 _CONNECTORS_MAX = 99
@@ -80,14 +80,6 @@ def _adopt(station: Station, request: dict[str, Any]) -> Answer:
     effects = Effects()
     effects.changes.append(station.registry.adopt(config))
     station.expect(number, connectors, station.now())
-    effects.events.append(
-        ChargePointAdopted(
-            occurred_at=from_ms(station.now().wall_ms),
-            charge_point_no=number,
-            connector_count=connectors,
-            dialect=config.dialect,
-            rated_w=config.rated_w,
-        )
-    )
+    effects.events.append(adopted(config, from_ms(station.now().wall_ms)))
     station.perform(effects)
     return {"adopted": number, "connectors": connectors, "dialect": config.dialect}

@@ -162,6 +162,8 @@ async def on_charge_point_adopted(
         connector_count=max(event.connector_count, 1),
         dialect=event.dialect,
         rated_w=event.rated_w,
+        silence_limit_s=event.silence_limit_s,
+        rounds_to_fen=event.rounds_to_fen,
     )
     made = await service.register_charge_point(
         session, station=station, config=config, now=context.received_at

@@ -272,6 +272,11 @@ class Station:
                 boot_id=self._journal.boot_id,
             )
         )
+        # Before any of them connects: HQ takes them over as they are here, not with its defaults.
+        effects.events += [
+            registry.adopted(config, from_ms(now.wall_ms))
+            for config in self.registry.local_additions()
+        ]
         effects.changes.extend(self.latches.everything())
         if self._local_tariff is not None:
             effects.changes.append(self._local_tariff)

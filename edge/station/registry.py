@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from msgspec import Struct
 
 from edge.journal import Change, Put
 from edge.station.stored import decode_one
 from shared.contracts.commands import ChargePointConfig, PublishRegistry
+from shared.contracts.events import ChargePointAdopted
 
 KIND = "registry"
 _WAITING_MAX = 100
@@ -24,6 +27,19 @@ class Waiting(Struct, frozen=True):
     firmware: str
     connector_count: int
     last_seen_ms: int
+
+
+def adopted(config: ChargePointConfig, at: datetime) -> ChargePointAdopted:
+    """Return the fact that the station itself added a charge point."""
+    return ChargePointAdopted(
+        occurred_at=at,
+        charge_point_no=config.charge_point_no,
+        connector_count=config.connector_count,
+        dialect=config.dialect,
+        rated_w=config.rated_w,
+        silence_limit_s=config.silence_limit_s,
+        rounds_to_fen=config.rounds_to_fen,
+    )
 
 
 class Registry:

@@ -84,6 +84,8 @@ class ChargePointAdopted(Event, frozen=True, kw_only=True):
     connector_count: int
     dialect: str
     rated_w: int
+    silence_limit_s: float = 30.0
+    rounds_to_fen: bool = False
 
 
 class ConnectorStatusChanged(Event, frozen=True, kw_only=True):

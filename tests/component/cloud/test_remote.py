@@ -80,8 +80,8 @@ async def hq(client: httpx.AsyncClient, log_in: LogIn, station: Station, worker:
     return Hq(client, station.station_no, await log_in(Role.ADMIN))
 
 
-@pytest.fixture
-async def agent(servers: EmbeddedServers, hq: Hq, tmp_path: Path) -> AsyncIterator[Running]:
+def station_config(servers: EmbeddedServers, hq: Hq, tmp_path: Path, more: str = "") -> Path:
+    """The configuration of HQ's station, linked to HQ."""
     ends = servers.endpoints
     secret = tmp_path / "station.secret"
     secret.write_text(ends.mqtt_password)
@@ -89,9 +89,14 @@ async def agent(servers: EmbeddedServers, hq: Hq, tmp_path: Path) -> AsyncIterat
         f'[hq]\nhost = "{ends.mqtt_host}"\nport = {ends.mqtt_port}\ntls = false\n'
         f'user = "{ends.mqtt_user}"\nsecret_file = "{secret}"\n'
     )
-    config = write_config(tmp_path / "edge", adopted=(), more=link)
+    config = write_config(tmp_path / "edge", adopted=(), more=link + more)
     config.write_text(config.read_text().replace('number = "S1"', f'number = "{hq.station_no}"'))
-    async with running(config) as agent:
+    return config
+
+
+@pytest.fixture
+async def agent(servers: EmbeddedServers, hq: Hq, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(station_config(servers, hq, tmp_path)) as agent:
         yield agent
 
 
@@ -259,6 +264,42 @@ async def test_an_emergency_stop_blocks_until_hq_lifts_it(hq: Hq, point: ChargeP
     point.plug_in(1, Car.seeded(2, soc=0.2))
     again = (await hq.post("/api/v1/orders", body))["order_id"]
     await hq.order(again, "charging")
+
+
+async def test_a_charge_point_of_the_file_is_taken_over_as_the_file_has_it(
+    servers: EmbeddedServers, hq: Hq, tmp_path: Path
+) -> None:
+    more = (
+        f'[[charge_point]]\nnumber = "{NUMBER}"\nconnectors = 2\nrated_kw = 60\n'
+        'dialect = "ykc15"\nsilence_limit_s = 6\nrounds_to_fen = true\n'
+    )
+    book = Book(tmp_path / "book.jsonl")
+    async with (
+        running(station_config(servers, hq, tmp_path, more)) as agent,
+        ChargePoint(
+            ChargePointSpec(charge_point_no=NUMBER),
+            book=book,
+            host="127.0.0.1",
+            port=agent.port,
+            clock=SystemClock(),
+            timing=FAST,
+            seed=7,
+        ),
+    ):
+        [shown] = await hq.until(
+            f"{hq.root}/charge-points", lambda points: points and points[0]["firmware"]
+        )
+        registry = agent.agent.station.registry
+        async with asyncio.timeout(10):
+            while registry.version == 0:  # noqa: ASYNC110 - HQ's answer, on its way
+                await asyncio.sleep(0.05)
+    book.close()
+    wanted = {"rated_w": 60_000, "dialect": "ykc15", "silence_limit_s": 6, "rounds_to_fen": True}
+    assert {name: shown[name] for name in wanted} == wanted
+    held = registry.get(NUMBER)
+    assert held is not None
+    assert {name: getattr(held, name) for name in wanted} == wanted
+    assert registry.local_additions() == []
 
 
 async def test_what_cannot_be_is_refused_with_the_field(
