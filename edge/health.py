@@ -133,6 +133,6 @@ class Health:
             "complaints": dict(self._complaints.by_code),
             "gateway": {name: getattr(stats, name) for name in GatewayStats.__slots__},
             "frame_log": to_builtins(self._frame_log.stats),
-            "journal": {"refused": journal.refused, "parked": journal.parked},
+            "journal": {"refused": journal.refused, "lost": journal.lost, "parked": journal.parked},
             "telemetry": {"rejected": telemetry.rejected, "dropped": telemetry.dropped},
         }

@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 PENDING_MAX = 32 * 1024 * 1024
 """Bytes of facts and changes that may wait in memory while the disk fails."""
+_STATE_SHARE = 0.75
+"""State alone gets no more of it: what is refused can be stored anew later, a fact cannot."""
+_FACTS_SHARE = 0.875
+"""What is left beside these is for alarms and trips: of all facts they are lost last."""
 _OVERHEAD = 200
 """Bytes that one call is counted for beside what it carries."""
 
@@ -39,8 +43,9 @@ class Journal:
 
     When the disk fails: whoever waits is told `False`, the call stays queued in memory and is
     written once the disk works again, exactly once; meanwhile `failed` says what is wrong. When
-    more than `pending_max` bytes wait, new calls are refused: `False` at once, counted in
-    `refused`, and never written.
+    too much waits, at most `pending_max` bytes, new calls are refused: `False` at once, counted in
+    `refused`, and never written. State alone is refused first, facts of the alarm lane last; facts
+    that were refused are counted in `lost`.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class Journal:
         """Why nothing can be written at present, None while all is well."""
         self.refused = 0
         """Calls turned away because too much was waiting for the disk."""
+        self.lost = 0
+        """Facts in them."""
         self.damaged = 0
         """State entries that `load` left out because their checksum was wrong."""
         self.parked = store.parked
@@ -146,13 +153,26 @@ class Journal:
             change.key.encode()
             if isinstance(change, Put):
                 size += len(change.blob)
-        if self._closed or self._pending_bytes + size > self._pending_max:
-            self.refused += 1
-            logger.error("journal call refused pending_bytes=%d", self._pending_bytes)
-            if on_done is not None:
-                self._loop.call_soon(on_done, False)
+        if self._closed or self._pending_bytes + size > self._room_for(events):
+            self._refuse(events, on_done)
             return
         self._submit(Work(self._next_no, payloads, tuple(changes)), size, on_done)
+
+    def _room_for(self, events: Sequence[AnyEvent]) -> float:
+        """Return up to how many bytes may wait with a call that carries these."""
+        if any(event.lane is Lane.ALARM for event in events):
+            return self._pending_max
+        return self._pending_max * (_FACTS_SHARE if events else _STATE_SHARE)
+
+    def _refuse(self, events: Sequence[AnyEvent], on_done: OnDone | None) -> None:
+        self.refused += 1
+        self.lost += len(events)
+        if self.refused & (self.refused - 1) == 0:
+            # Once for 1, 2, 4, 8 … of them: a disk that is full stays so for long.
+            text = "journal calls refused count=%d facts_lost=%d pending_bytes=%d"
+            logger.error(text, self.refused, self.lost, self._pending_bytes)
+        if on_done is not None:
+            self._loop.call_soon(on_done, False)
 
     async def commit(self, events: Sequence[AnyEvent], changes: Sequence[Change] = ()) -> bool:
         """As `append`; return what `on_done` would be told."""

@@ -34,6 +34,7 @@ _PAST = frozenset(
         "charge_point_garbage",
         "duplicate_charge_point",
         "encryption_unsupported",
+        "facts_lost",
         "record_disputed",
         "record_foreign",
         "record_unreadable",

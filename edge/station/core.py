@@ -138,7 +138,9 @@ class Station:
         self.pins = PinBook(load(pins.KIND), clock.monotonic_s)
         self.instructions = InstructionBook(load(instructions.KIND))
         self.access = AccessList(load(access.KIND))
-        self.live = LiveState(lambda connector: self.latches.blocks(connector) is not None)
+        self.live = LiveState(
+            lambda connector: self.latches.blocks(connector) is not None, self.tariffs.get
+        )
         self.book = self._make_book(now)
         self.starts = Starts(
             book=self.book,
@@ -375,7 +377,7 @@ class Station:
 
     def on_hq_connected(self) -> None:
         """Tell HQ everything at once, so that it heals whatever it missed."""
-        self._journal.append([self.state_report()])
+        self.stores.report()
 
     def state_report(self) -> e.StationStateReported:
         """Return the whole station at this moment."""

@@ -24,6 +24,8 @@ class StoreWatch:
         self._journal = journal
         self._recovered = journal.recovered
         self._refused = journal.refused
+        self._lost = journal.lost
+        self._report_owed = False
 
     def at_start(self, now_ms: int) -> Effects:
         """Return the alarms that hold at the start."""
@@ -42,12 +44,32 @@ class StoreWatch:
         if is_new:
             station.on_new_journal()
 
+    def report(self) -> None:
+        """Tell HQ how everything is; while the disk fails it is told once, when it works again."""
+        if self._journal.failed:
+            self._report_owed = True
+        else:
+            self._station.tell(self._station.state_report())
+
     def tick(self) -> Effects:
-        """Store the whole state again when the journal had refused some, and has room now."""
-        effects, journal = Effects(), self._journal
-        if journal.refused != self._refused and not journal.failed and not self._station.crowded:
-            self._refused = journal.refused
+        """Show what was lost; store and tell everything again once there is room."""
+        effects, journal, now_ms = Effects(), self._journal, self._station.now().wall_ms
+        has_lost = journal.lost != self._lost
+        if has_lost:
+            effects.add(self._alarm("facts_lost", now_ms, facts=str(journal.lost)))
+        if journal.failed or self._station.crowded:
+            return effects
+        if journal.refused != self._refused:
+            self._refused, self._report_owed = journal.refused, True
             effects.changes.extend(self._everything())
+        if has_lost:
+            # The first time it may have been lost like the others: HQ gets the whole number now.
+            self._lost = journal.lost
+            effects.add(self._station.alarms.clear_alarm("facts_lost", alarms.STATION, now_ms))
+            effects.add(self._alarm("facts_lost", now_ms, facts=str(journal.lost)))
+        if self._report_owed:
+            self._report_owed = False
+            effects.events.append(self._station.state_report())
         return effects
 
     def on_telemetry_dropped(self, records: int, total: int) -> None:

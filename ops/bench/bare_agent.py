@@ -42,6 +42,7 @@ class _NoJournal:
     damaged = 0
     parked = 0
     refused = 0
+    lost = 0
     pending_bytes = 0
     boot_id: UUID = uuid4()
 

@@ -26,7 +26,7 @@ from edge.journal.store import Store, Work
 from edge.telemetry import Telemetry
 from shared.clock import SystemClock
 from shared.contracts.envelope import PACKED_MAX, VERSION, Uplink, encode, unpack_events
-from shared.contracts.events import ChargePointLost, CommandSettled
+from shared.contracts.events import AlarmEscalated, ChargePointLost, CommandSettled
 from shared.contracts.topics import Lane
 from shared.contracts.words import Outcome
 from shared.errors import ConfigError
@@ -276,6 +276,38 @@ async def test_calls_are_refused_when_too_much_waits(
         # What was refused is not written; what was taken is.
         assert await drain(journal) == [n for n, ok in enumerate(told) if ok]
         assert await journal.commit([fact(99)])
+
+
+async def test_facts_find_room_when_state_does_not_and_alarms_when_nothing_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "apply", broken)
+    alarm = AlarmEscalated(occurred_at=NOW, alarm_id=uuid4(), level=1)
+    async with opened(tmp_path / "station.db", pending_max=20_000) as journal:
+        while not journal.refused:
+            journal.append([], [Put("k", "k", bytes(300))])
+        assert journal.lost == 0, "state is stored anew"
+        facts = 0
+        while journal.refused == 1:
+            journal.append([fact(facts)])
+            facts += 1
+        assert journal.lost == 1
+        journal.append([alarm])
+        assert journal.refused == 2
+        while journal.refused == 2:
+            journal.append([alarm, fact(-1)])
+        assert journal.lost == 3, "whatever its facts are, a call is kept or lost as a whole"
+        assert journal.pending_bytes <= 20_000
+        monkeypatch.undo()
+        while not await journal.commit([]):
+            pass
+        told = await drain(journal)
+        assert told[: facts - 1] == list(range(facts - 1)), "in order, each once"
+        assert set(told[facts - 1 :]) == {-1}
+        assert journal.head(Lane.ALARM) is not None
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "zeroed page", "other database"])

@@ -26,12 +26,16 @@ async def site(tmp_path: Path):
     await site.close()
 
 
-@pytest.fixture
-def broken_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr("edge.journal.store.Store.apply", broken)
+
+
+@pytest.fixture
+def broken_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    break_disk(monkeypatch)
     yield monkeypatch
     monkeypatch.undo()
 
@@ -86,11 +90,79 @@ async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
     assert site.station.starts._numbers._next == 1
 
 
+def crowd(site: Site, broken_disk: pytest.MonkeyPatch, bytes_max: int) -> None:
+    """Have so much state wait for the disk that no more is taken."""
+    broken_disk.setattr(site.journal, "_pending_max", bytes_max)
+    refused = site.journal.refused
+    while site.journal.refused == refused:
+        site.journal.append([], [Put("x", "x", bytes(100))])
+
+
+async def test_alarms_and_trips_are_told_once_the_disk_works_however_much_waited(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await site.run()
+    await site.settle()
+    site.facts.clear()
+    break_disk(monkeypatch)
+    crowd(site, monkeypatch, 20_000)
+    site.charging(number, 3000, battery_temp_max_c=80)
+    site.clock.advance(1.0)
+    site.sample(plugged_in=True, transaction_no=number)
+    assert not await site.journal.commit([])
+    assert site.journal.lost == 0
+    monkeypatch.undo()
+    await site.settle()
+    (raised,) = [a for a in site.told(e.AlarmRaised) if a.code == "battery_over_temperature"]
+    trips = site.told(e.SafetyTripped)
+    assert len({trip.trip_id for trip in trips}) == 1
+    assert [trip.zero_current_ms for trip in trips] == [None, 1000]
+    assert site.facts.index(raised) < site.facts.index(trips[0])
+    assert len([fact for fact in site.facts if fact == raised]) == 1
+
+
+async def test_what_was_lost_is_counted_shown_at_once_and_told_afterwards(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    crowd(site, broken_disk, 20_000)
+    while not site.journal.lost:
+        site.station.tell(site.station.state_report())
+    lost = site.journal.lost
+    site.station.tick()
+    (shown,) = [a for a in site.station.screen.alarms() if a.code == "facts_lost"]
+    assert str(lost) in shown.title_en
+    assert str(lost) in shown.title_zh
+    assert not await site.journal.commit([])
+    broken_disk.undo()
+    await site.journal.commit([])
+    site.facts.clear()
+    await site.tick()
+    await site.settle()
+    told = [a for a in site.told(e.AlarmRaised) if a.code == "facts_lost"]
+    assert [each.params for each in told][-1:] == [{"facts": str(lost)}]
+    assert site.told(e.StationStateReported), "from which HQ heals what it can"
+    await site.tick()
+    await site.settle()
+    assert [a for a in site.told(e.AlarmRaised) if a.code == "facts_lost"] == told
+
+
+async def test_hq_is_told_once_how_things_are_however_often_it_came_while_the_disk_failed(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    assert not await site.journal.commit([])
+    for _ in range(5):
+        site.station.on_hq_connected()
+    broken_disk.undo()
+    await site.settle()
+    await site.tick()
+    await site.settle()
+    assert len(site.told(e.StationStateReported)) == 1
+
+
 async def test_what_found_no_room_is_stored_when_the_disk_works_again(
     site: Site, broken_disk: pytest.MonkeyPatch
 ) -> None:
-    broken_disk.setattr(site.journal, "_pending_max", 2_000)
-    site.journal.append([], [Put("x", "x", bytes(1_800))])
+    crowd(site, broken_disk, 0)
     site.station.perform(site.station.guard.block(Latch(CP, 2, "smoke", 0), site.at()))
     assert not await site.journal.commit([])
     site.station.tick()
