@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,26 +33,45 @@ _LINK_COUNTERS = (
     "foreign_acks",
 )
 _STATM = Path("/proc/self/statm")
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what a socket says that has them all
+_LOOPBACK = "127."
+_SIOCGIFADDR = 0x8915
+_IFREQ, _IFREQ_ADDRESS = "256s", slice(20, 24)
 
 
 class Machine(Struct, frozen=True):
-    """What is left of the disk under the data folder, and the memory that the agent takes."""
+    """What is left of the disk, the memory that the agent takes, and the computer's addresses."""
 
     disk_free_bytes: int | None = None
     rss_bytes: int | None = None
+    addresses: tuple[str, ...] = ()
 
 
 def read_machine(data_dir: Path) -> Machine:
     """Look at the disk and at this process. Blocks: a sick disk may answer late."""
-    disk_free, rss = None, None
+    disk_free, rss, addresses = None, None, own_addresses()
     try:
         stat = os.statvfs(data_dir)
         disk_free = stat.f_bavail * stat.f_frsize
         rss = int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         # Not every system has both; then it is shown as not known.
-        return Machine(disk_free, rss)
-    return Machine(disk_free, rss)
+        return Machine(disk_free, rss, addresses)
+    return Machine(disk_free, rss, addresses)
+
+
+def own_addresses() -> tuple[str, ...]:
+    """Return this computer's IPv4 addresses in its networks, without loopback; Linux only."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _, name in socket.if_nameindex():
+            request = struct.pack(_IFREQ, name.encode()[:15])
+            try:
+                answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)
+            except OSError:  # it is down, or has no address
+                continue
+            found.append(socket.inet_ntoa(answer[_IFREQ_ADDRESS]))
+    return tuple(each for each in found if not each.startswith(_LOOPBACK))
 
 
 class Health:
@@ -120,8 +142,16 @@ class Health:
             last_drill_ms=station.screen.sources.last_drill_ms(),
             pins_set=bool(station.pins.people()),
             rss_bytes=self.machine.rss_bytes,
+            listens_on=self._listens_on(),
             handler_failures=sum(self._bus.failures().values()),
         )
+
+    def _listens_on(self) -> tuple[str, ...]:
+        if self._gateway.address is None:
+            return ()
+        host, port = self._gateway.address
+        hosts = self.machine.addresses if host in _EVERY_ADDRESS else (host,)
+        return tuple(f"{each}:{port}" for each in hosts)
 
     def _counters(self) -> dict[str, dict[str, int]]:
         """Return everything that was counted since the start, by who counted it."""

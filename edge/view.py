@@ -140,7 +140,10 @@ class InstructionView(Struct, frozen=True, kw_only=True):
 
 
 class SystemView(Struct, frozen=True, kw_only=True):
-    """The agent itself. `protection` says which document protects: `hq 7`, `file`, `built-in`."""
+    """The agent itself. `protection` says which document protects: `hq 7`, `file`, `built-in`.
+
+    `listens_on` is where charge points are to be sent, `address:port` each.
+    """
 
     version: str
     started_ms: int
@@ -157,6 +160,7 @@ class SystemView(Struct, frozen=True, kw_only=True):
     last_drill_ms: int | None = None
     pins_set: bool = False
     rss_bytes: int | None = None
+    listens_on: tuple[str, ...] = ()
     handler_failures: int = 0
 
 

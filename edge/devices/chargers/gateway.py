@@ -146,6 +146,8 @@ class ChargerGateway:
         self._links: dict[int, _Link] = {}
         self._last_link_id = 0
         self._server: asyncio.Server | None = None
+        self.address: tuple[str, int] | None = None
+        """Where it listens, None before it does."""
         self._ticking: asyncio.TimerHandle | None = None
 
     # -- for the station -------------------------------------------------------------------
@@ -156,6 +158,7 @@ class ChargerGateway:
         self._server = await loop.create_server(lambda: _Link(self), host, port, backlog=1024)
         self._ticking = loop.call_later(self._timing.tick_s, self._tick)
         bound = self._server.sockets[0].getsockname()
+        self.address = (bound[0], bound[1])
         logger.info("charge points may connect host=%s port=%d", bound[0], bound[1])
         return bound[0], bound[1]
 
@@ -272,7 +275,10 @@ class ChargerGateway:
         at = clock.now()
         now = Moment(to_ms(at), clock.monotonic_s())
         link.received_s = now.mono_s
-        received = self._converse(link, link.connection.receive, data, now)
+        try:
+            received = link.connection.receive(data, now)
+        except Exception as error:  # noqa: BLE001 - as in `_converse`, spared a call for each frame
+            received = self._crashed(link, error)
         if not received.writes:
             # The hot path: most frames have no answer.
             if received.frames:
@@ -321,12 +327,15 @@ class ChargerGateway:
         """Call a conversation; one that raises has a bug, which ends its own link only."""
         try:
             return method(*args, **kwargs)
-        except Exception:
-            self.stats.crashed += 1
-            logger.exception("conversation failed address=%s", link.address)
-            received = Received()
-            received.close_reason = "failed"
-            return received
+        except Exception as error:  # noqa: BLE001 - logged there, with its traceback
+            return self._crashed(link, error)
+
+    def _crashed(self, link: _Link, error: Exception) -> Received:
+        self.stats.crashed += 1
+        logger.error("conversation failed address=%s", link.address, exc_info=error)
+        received = Received()
+        received.close_reason = "failed"
+        return received
 
     def _react(self, link: _Link, received: Received, at: datetime) -> None:
         """After input: publish first, since safety may have to stop something, then answer."""

@@ -56,6 +56,7 @@ async def test_a_screen_sees_the_station_at_once_and_then_every_change(tmp_path:
             assert [p.charge_point_no for p in first.charge_points] == [NUMBER]
             assert [n.label for n in first.charge_points[0].connectors] == ["01-A", "01-B"]
             assert first.starting_up
+            assert first.system.listens_on == (f"127.0.0.1:{station.port}",)
             async with charge_point(station.port, tmp_path) as point:
                 await point.wait_for("ready")
                 point.plug_in(1, Car.seeded(1, soc=0.3))
