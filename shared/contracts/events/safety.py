@@ -31,7 +31,10 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
 
 
 class AlarmCleared(Event, frozen=True, kw_only=True):
-    """The cause of an alarm is gone; `reason` is what somebody on site said who reset it (`by`)."""
+    """The cause of an alarm is gone; `reason` is what somebody on site said who reset it (`by`).
+
+    Without `by` it is the station's own: why it keeps an alarm no longer that nobody has ended.
+    """
 
     lane: ClassVar[Lane] = Lane.ALARM
 
