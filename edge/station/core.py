@@ -287,6 +287,7 @@ class Station:
         effects.add(self.stores.at_start(now.wall_ms))
         # A drill that a crash cut off.
         effects.add(self.alarms.clear_alarm("siren_drill", alarms.STATION, now.wall_ms))
+        effects.add(self.guard.clear_unknown(now.wall_ms))
         effects.add(protection.activate(self))
         self.perform(effects)
         if self._journal.recovered:

@@ -20,6 +20,7 @@ from edge.station.effects import Effects
 from edge.station.stored import decode_one
 from shared.clock import from_ms
 from shared.contracts import events as e
+from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import OutputKind, Reset
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _KEY = "last"
 _SOUNDERS = (OutputKind.SIREN, OutputKind.STROBE)
 _NOT_JUDGED = frozenset({"stop_not_confirmed", "emergency_stop", _DRILL_DUE})
 """Alarms of the matrix that samples, commands and the calendar end."""
+
+_NOT_KNOWN = "本版本无此告警 / not known to this version of the station"
 
 
 class DrillLog(Struct, frozen=True):
@@ -264,6 +267,17 @@ class Guard:
         self._restore_alarms(now)
         if not clean:
             station.safety.proof.require_self_test()
+
+    def clear_unknown(self, now_ms: int) -> Effects:
+        """Clear what another version raised and nothing here can end, unless a latch stands."""
+        station, effects = self._station, Effects()
+        latched = {(latch.cause, latch.subject) for latch in station.latches.all()}
+        for alarm in station.alarms.open_alarms():
+            cause = (alarm.code, alarm.object)
+            if alarm.code not in CATALOGUE and cause not in latched:
+                logger.warning("alarm of another version cleared code=%s object=%s", *cause)
+                effects.add(station.alarms.clear_alarm(*cause, now_ms, _NOT_KNOWN))
+        return effects
 
     def _restore(self, latch: Latch, now: Moment) -> None:
         station = self._station
