@@ -164,6 +164,15 @@ class Instruct(Command, frozen=True, kw_only=True):
     by: str = ""
 
 
+class StartDrill(Command, frozen=True, kw_only=True):
+    """Try sirens, strobes and loudspeaker; done when it has begun, the rest is `DrillFinished`.
+
+    Rejected with `drill_running`, `drill_alarm` (something real is wrong) or `drill_nothing`.
+    """
+
+    by: str
+
+
 class ReadConnector(Command, frozen=True, kw_only=True):
     """Ask a connector for its values now."""
 
@@ -290,6 +299,7 @@ AnyCommand = (
     | AcknowledgeAlarm
     | ShelveAlarm
     | Instruct
+    | StartDrill
     | ReadConnector
     | RebootChargePoint
     | UpdateFirmware
