@@ -1,9 +1,10 @@
-"""Commands of HQ about protection and people on site: documents, PINs, alarms, instructions."""
+"""Commands of HQ about protection and people on site: documents, PINs, alarms, drills."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.safety.drill import DrillError
 from edge.station.alarms import AlarmError
 from edge.station.effects import Effects
 from edge.station.protection import activate
@@ -20,6 +21,7 @@ SITE_COMMANDS = (
     c.AcknowledgeAlarm,
     c.ShelveAlarm,
     c.Instruct,
+    c.StartDrill,
 )
 
 
@@ -47,9 +49,19 @@ def carry_site(station: Station, command: c.AnyCommand) -> Effects:
                 )
             case c.Instruct():
                 return station.instructions.put(command, now.wall_ms)
+            case c.StartDrill():
+                return _start_drill(station, command)
     except (AlarmError, ProtectionError, ValueError) as error:
         raise CommandRejectedError(str(error)) from error
     raise CommandRejectedError("unknown_command")
+
+
+def _start_drill(station: Station, command: c.StartDrill) -> Effects:
+    try:
+        station.guard.start_drill(command.by)
+    except DrillError as error:
+        raise CommandRejectedError(error.code) from error
+    return Effects()
 
 
 def _publish_protection(station: Station, command: c.PublishProtection) -> Effects:

@@ -15,7 +15,15 @@ from edge.station.protection import ProtectionShelf
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
-from shared.contracts.protection import Device, Interlock, Pin, Protection, Zone
+from shared.contracts.protection import (
+    Device,
+    Interlock,
+    Output,
+    OutputKind,
+    Pin,
+    Protection,
+    Zone,
+)
 from shared.contracts.words import Outcome, Severity
 from shared.errors import ProtectionError
 from tests.fakes.station_site import CP, Site
@@ -194,6 +202,22 @@ async def test_an_instruction_is_answered_by_whoever_reads_it(site: Site) -> Non
     assert site.station.instructions.all() == []
     empty = c.Instruct(instruction_id=uuid4(), text_zh=" ", text_en="")
     assert (await outcome(site, empty))[0] is Outcome.REJECTED
+
+
+async def test_hq_starts_a_drill_once_and_is_told_why_not(site: Site) -> None:
+    drill = c.StartDrill(by="li")
+    assert await outcome(site, drill) == (Outcome.REJECTED, "drill_nothing")
+    siren = Output(name="siren", kind=OutputKind.SIREN, device="relay", point="relay1")
+    relay = Device(name="relay", line="field", unit_id=1, profile="waveshare-relay-d")
+    await site.command(publish(3, Protection(devices=(relay,), outputs=(siren,))))
+    assert await outcome(site, drill) == (Outcome.DONE, "")
+    assert await outcome(site, drill) == (Outcome.REJECTED, "drill_running")
+    (raised,) = [each for each in site.told(e.AlarmRaised) if each.code == "siren_drill"]
+    assert raised.drill
+    for _ in range(3):
+        await site.tick(3)
+    (finished,) = site.told(e.DrillFinished)
+    assert (finished.by, [each.name for each in finished.outputs]) == ("li", ["siren"])
 
 
 async def test_a_station_starts_though_its_document_cannot_be_used_as_a_whole(site: Site) -> None:
