@@ -138,7 +138,8 @@ async def test_without_a_tariff_it_says_why_nothing_starts(tmp_path: Path) -> No
 async def test_an_alarm_that_the_catalogue_no_longer_has_is_called_by_its_code(
     site: Site,
 ) -> None:
-    alarm = OpenAlarm(UUID(int=7), "of_another_version", "station", site.clock.now_ms())
+    place = f"connector:{CP}:1"
+    alarm = OpenAlarm(UUID(int=7), "of_another_version", place, site.clock.now_ms())
     latch = Latch(CP, 1, "of_another_version", site.clock.now_ms())
     await site.journal.commit([], [Put(ALARMS, str(alarm.alarm_id), msgspec.msgpack.encode(alarm))])
     site.station.perform(site.station.guard.block(latch, site.at()))
@@ -152,7 +153,7 @@ async def test_an_alarm_that_the_catalogue_no_longer_has_is_called_by_its_code(
     assert msgspec.json.decode(msgspec.json.encode(view), type=StationView) == view
     assert alarm.alarm_id in station.state_report().open_alarm_ids
     again = station.alarms.raise_finding(
-        alarm.code, "station", site.clock.now_ms(), {}, severity=Severity.CRITICAL
+        alarm.code, place, site.clock.now_ms(), {}, severity=Severity.CRITICAL
     )
     assert [event.severity for event in again.events if isinstance(event, e.AlarmRaised)] == [
         Severity.CRITICAL
