@@ -243,6 +243,7 @@ _ONLY_ALARMS: tuple[Interlock, ...] = tuple(
         "kiosk_silent",
         "line_down",
         "output_fault",
+        "output_module_down",
         "protection_degraded",
         "sensor_silent",
         "sensor_spread",
