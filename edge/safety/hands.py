@@ -29,6 +29,8 @@ CONTACTOR_NOT_OPEN = "contactor_not_open"
 OUTPUT_FAULT = "output_fault"
 ISOLATED = "isolated"
 """Cause of the latch that stands while a contactor is open because a stop was not proven."""
+_FLOWS = "current"
+"""Current is seen where a contactor should be open: no silence of a device explains that."""
 _FIGURES_S = 60.0
 """A trip whose figures are not complete by then stays as it is."""
 
@@ -69,7 +71,8 @@ class Hands:
         self.causes: dict[CauseKey, Cause] = {}
         self.on_danger: Callable[[Moment], None] = lambda _now: None
         """Called when something is stopped or sounds: a drill ends."""
-        self.is_line_down: Callable[[str], bool] = lambda _device: False
+        self.is_explained: Callable[[Output, str, Moment], bool] = lambda *_: False
+        """Whether another alarm says already why an output fails, and for what reason."""
         self._trips: list[Trip] = []
         self._isolated: set[Connector] = set()
         self._known: set[str] = set()
@@ -403,7 +406,7 @@ class Hands:
             self.notice(STOP_NOT_CONFIRMED, name, now, {}, active=True)
         for climb in steps.still_flows:
             for name in self.outputs.contactors_of(climb.connector):
-                params = {"reason": "current"}
+                params = {"reason": _FLOWS}
                 self.notice(CONTACTOR_NOT_OPEN, f"output:{name}", now, params, active=True)
 
     def forget_trips(self, now: Moment) -> None:
@@ -431,11 +434,16 @@ class Hands:
     def output_fault(
         self, output: Output, reason: str, at: Moment, *, on: bool, active: bool
     ) -> None:
-        """Raise or end the alarm of an output, unless the whole line is what failed."""
+        """Raise or end the alarm of an output, unless its line or module is what failed."""
         stays_closed = output.kind is OutputKind.CONTACTOR and on
         code = CONTACTOR_NOT_OPEN if stays_closed else OUTPUT_FAULT
-        active = active and not self.is_line_down(output.device)
-        self.notice(code, f"output:{output.name}", at, {"reason": reason}, active=active)
+        object_ = f"output:{output.name}"
+        if active and self.is_explained(output, reason, at):
+            known = self.causes.get((code, object_))
+            if known is not None and known.params.get("reason") == _FLOWS:
+                return
+            active = False
+        self.notice(code, object_, at, {"reason": reason}, active=active)
 
     def _write_output(self, name: str, on: bool, done: Callable[[bool, Moment], None]) -> None:
         returned = False

@@ -16,7 +16,14 @@ from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.profile import Profile
 from edge.devices.sensors.reports import PointSampled
 from edge.view import ChannelView
-from shared.contracts.protection import Device, OutputKind, Protection, Quality, Quantity
+from shared.contracts.protection import (
+    Device,
+    Output,
+    OutputKind,
+    Protection,
+    Quality,
+    Quantity,
+)
 
 SPEAKER = "channel:speaker"
 SCREEN = "channel:screen"
@@ -27,6 +34,8 @@ _GRACE_S = 5.0
 """Until a channel that has never proven itself is called lost: lines connect first."""
 _TELL_S = 2.0
 """Rules that know more of a cause are heard first."""
+_SETTLES_S = 2.0
+"""A module that is back is told anew what its outputs should do, and needs a moment for it."""
 _BAD_MAX = 3
 """Polls in a row without a usable value."""
 
@@ -37,6 +46,7 @@ class ChannelKind(StrEnum):
     SENSOR = "sensor"
     OUTPUT = "output"
     LINE = "line"
+    MODULE = "module"
     SPEAKER = "speaker"
     SCREEN = "screen"
     STORAGE = "storage"
@@ -88,6 +98,7 @@ class Proof:
         before = self._channels
         made = [
             *_of_lines(protection),
+            *_of_modules(protection),
             *_of_devices(protection.devices, profiles),
             *_of_outputs(protection),
         ]
@@ -152,7 +163,7 @@ class Proof:
             _prove(channel, report.at)
             line = self._channels.get(_line(self._device_lines[report.device]))
             if line is not None and line.reason:
-                _prove(line, report.at)
+                self._line_lives(line, report.at)
             return
         channel.bad += 1
         if channel.bad >= _BAD_MAX:
@@ -166,12 +177,27 @@ class Proof:
             self._silent_devices.add(device)
             if channel := self._by_device.get(device):
                 channel.reason = reason or "no_answer"
+        if channel := self._channels.get(module(device)):
+            if answering:
+                _prove(channel, at)
+            else:
+                channel.reason = reason or "no_answer"
         if line := self._channels.get(_line(self._device_lines.get(device, ""))):
             others = {name for name, on in self._device_lines.items() if _line(on) == line.name}
             if others <= self._silent_devices:
                 line.reason = reason or "no_answer"
             elif answering:
-                _prove(line, at)
+                self._line_lives(line, at)
+
+    def _line_lives(self, line: Channel, at: Moment) -> None:
+        """A device answers; what else hangs there has as long to be heard as when it was lost."""
+        if line.reason:
+            for device, on in self._device_lines.items():
+                for name in (sensor(device), module(device)) if _line(on) == line.name else ():
+                    channel = self._channels.get(name)
+                    if channel is not None and channel.lost_s is not None:
+                        channel.lost_s = at.mono_s
+        _prove(line, at)
 
     def tick(self, now: Moment) -> None:
         """Look at the ages of all channels; several times a second."""
@@ -202,6 +228,14 @@ class Proof:
         """Whether no device on the line of this one answers: then the line is what failed."""
         line = self._channels.get(_line(self._device_lines.get(device, "")))
         return line is not None and not line.ok and line.reason != "waiting"
+
+    def module_fails(self, device: str, now: Moment) -> bool:
+        """Whether a device with outputs does not answer, or has only just begun to."""
+        channel = self._channels.get(module(device))
+        if channel is None or channel.reason == "waiting":
+            return False
+        settles = channel.last_s is not None and now.mono_s - channel.last_s < _SETTLES_S
+        return not channel.ok or settles
 
     def is_covered(self, name: str, *, faulty: Container[str]) -> bool:
         """Whether other devices watch the zone of this one for all that it does.
@@ -282,6 +316,11 @@ def output(name: str) -> str:
     return f"output:{name}"
 
 
+def module(device: str) -> str:
+    """Return the name of the channel of a device with outputs."""
+    return f"module:{device}"
+
+
 def _line(name: str) -> str:
     return f"channel:{name}"
 
@@ -295,6 +334,25 @@ def _of_lines(protection: Protection) -> Iterable[Channel]:
             title_en=f"Line {name}",
             age_max_s=None,
         )
+
+
+def _of_modules(protection: Protection) -> Iterable[Channel]:
+    carrying = {name for each in protection.outputs for name in devices_of(each)}
+    for device in protection.devices:
+        if device.name in carrying:
+            yield Channel(
+                name=module(device.name),
+                kind=ChannelKind.MODULE,
+                title_zh=device.title_zh or f"输出模块 {device.name}",
+                title_en=device.title_en or f"Output module {device.name}",
+                age_max_s=None,
+            )
+
+
+def devices_of(spec: Output) -> tuple[str, ...]:
+    """Return the device of an output and, where that is another, the one that reads it back."""
+    reader, slash, _ = spec.read_back.partition("/")
+    return tuple(dict.fromkeys(name for name in (spec.device, slash and reader) if name))
 
 
 def _of_devices(devices: Iterable[Device], profiles: Mapping[str, Profile]) -> Iterable[Channel]:

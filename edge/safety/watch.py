@@ -19,11 +19,12 @@ from edge.safety.proof import (
     Channel,
     ChannelKind,
     Proof,
+    devices_of,
     output,
 )
 from edge.safety.speaker import DRILL_MESSAGE, Speaker
 from edge.sound.messages import GENERAL
-from shared.contracts.protection import OutputKind, Protection
+from shared.contracts.protection import Output, OutputKind, Protection
 from shared.contracts.words import Severity
 from shared.ids import uuid7
 
@@ -32,6 +33,7 @@ EMERGENCY = "emergency_stop"
 SELF_TEST = "self_test"
 DEGRADED = "protection_degraded"
 LINE_DOWN = "line_down"
+MODULE_DOWN = "output_module_down"
 SCREEN_SILENT = "kiosk_silent"
 _OBJECT = "station"
 _SCREEN_GAP_S = 5.0
@@ -55,9 +57,13 @@ class Watch:
         self._has_speaker = False
         self._screen_s = self._screen_since_s = -_SCREEN_STAYS_S
         self._lines_with_outputs: set[str] = set()
+        self._carried: dict[str, list[str]] = {}
+        """By device, the outputs that fail with it."""
+        self._told: set[CauseKey] = set()
+        """What was lost at the last look."""
         self.storage_failed: Callable[[], str] = str
         """Says why the store fails, "" while it works."""
-        hands.is_line_down = proof.line_is_down
+        hands.is_explained = self._explains_output
         hands.on_danger = self._on_danger
         proof.add(STORAGE, ChannelKind.STORAGE, "存储", "Storage")
 
@@ -71,6 +77,10 @@ class Watch:
             self._proof.remove(SPEAKER)
         lines = {device.name: device.line for device in protection.devices}
         devices = {each.device for each in protection.outputs if each.device}
+        self._carried = {}
+        for each in protection.outputs:
+            for device in devices_of(each):
+                self._carried.setdefault(device, []).append(each.name)
         self._lines_with_outputs = {f"channel:{lines.get(device, '')}" for device in devices}
 
     def on_output(self, report: OutputRead) -> None:
@@ -97,6 +107,7 @@ class Watch:
 
     def look(self, now: Moment) -> None:
         """Raise what is lost, end what is back."""
+        before, self._told = self._told, set()
         self._look_at_own(now)
         for channel in self._proof.channels():
             self._look_at(channel, now)
@@ -107,6 +118,23 @@ class Watch:
         waiting = self._proof.self_test_waits_for()
         names = ", ".join(channel.name for channel in waiting)
         self._hands.notice(SELF_TEST, _OBJECT, now, {"channel": names}, active=bool(waiting))
+        for code, object_ in before - self._told:
+            # It is back, or its document is gone.
+            self._hands.notice(code, object_, now, {}, active=False)
+
+    def _tell(
+        self,
+        code: str,
+        object_: str,
+        now: Moment,
+        params: dict[str, str],
+        *,
+        lost: bool,
+        severity: Severity | None = None,
+    ) -> None:
+        if lost:
+            self._told.add((code, object_))
+        self._hands.notice(code, object_, now, params, active=lost, severity=severity)
 
     def _look_at_own(self, now: Moment) -> None:
         for name, reason in ((STORAGE, self.storage_failed()), (SPEAKER, self._speaker.reason)):
@@ -122,26 +150,45 @@ class Watch:
             case ChannelKind.STORAGE:
                 return  # has an alarm of its own
             case ChannelKind.LINE:
+                has_outputs = channel.name in self._lines_with_outputs
+                severity = Severity.CRITICAL if has_outputs else Severity.MAJOR
                 params = {"line": params["channel"]}
-                severity = (
-                    Severity.CRITICAL
-                    if channel.name in self._lines_with_outputs
-                    else Severity.MAJOR
-                )
-                self._hands.notice(
-                    LINE_DOWN, channel.name, now, params, active=lost, severity=severity
-                )
+                self._tell(LINE_DOWN, channel.name, now, params, lost=lost, severity=severity)
                 return
             case ChannelKind.SCREEN:
-                self._hands.notice(SCREEN_SILENT, channel.name, now, params, active=lost)
+                self._tell(SCREEN_SILENT, channel.name, now, params, lost=lost)
+                return
+            case ChannelKind.MODULE:
+                self._look_at_module(params["channel"], now, lost=lost)
                 return
             case ChannelKind.OUTPUT:
-                lost = lost and not self._hands.outputs.fault(params["channel"])
+                name = params["channel"]
+                lost = lost and not (self._hands.outputs.fault(name) or self._hangs(name, now))
             case ChannelKind.SENSOR:
                 lost = lost and not self._is_explained(channel)
             case ChannelKind.SPEAKER:
                 pass
-        self._hands.notice(DEGRADED, channel.name, now, params, active=lost)
+        self._tell(DEGRADED, channel.name, now, params, lost=lost)
+
+    def _look_at_module(self, device: str, now: Moment, *, lost: bool) -> None:
+        params = {"outputs": ", ".join(self._carried.get(device, ()))}
+        lost = lost and not self._proof.line_is_down(device)
+        self._tell(MODULE_DOWN, f"sensor:{device}", now, params, lost=lost)
+
+    def _hangs(self, name: str, now: Moment) -> bool:
+        """Whether an output cannot be read because something else failed."""
+        return any(
+            self._explains_output(spec, "unreadable", now)
+            for spec in self._hands.outputs.specs()
+            if spec.name == name
+        )
+
+    def _explains_output(self, spec: Output, reason: str, now: Moment) -> bool:
+        """Whether the alarm of its line or module says already why an output fails."""
+        if self._proof.line_is_down(spec.device) or self._proof.module_fails(spec.device, now):
+            return True
+        readers = devices_of(spec)[1:] if reason == "unreadable" else ()
+        return any(self._proof.module_fails(reader, now) for reader in readers)
 
     def _is_explained(self, channel: Channel) -> bool:
         """Whether an alarm of a rule, or of the line, says already that this device is lost."""

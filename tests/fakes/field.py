@@ -93,6 +93,7 @@ class Field:
         self.dead: set[str] = set()
         self.stuck: dict[str, bool] = {}
         self.read_back: dict[str, str] = {}
+        self._known: set[str] = set()
 
     def install(self, protection: p.Protection) -> None:
         station = self.site.station
@@ -101,6 +102,10 @@ class Field:
         station.safety.hands.write = self.write
         station.on_protection(protection)
         self.outputs = protection.outputs
+        for device in dict.fromkeys(each.device for each in self.outputs if each.device):
+            if device not in self._known:
+                self._known.add(device)
+                self.answering(device, True)
 
     def write(self, name: str, on: bool, done: Callable[[bool, Moment], None]) -> None:
         self.writes.append((name, on))

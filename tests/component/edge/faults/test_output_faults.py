@@ -48,7 +48,14 @@ async def test_a_siren_that_does_not_answer_is_a_fault_and_another_sounds(tmp_pa
         site.smoke(on=True)
         await site.link.expect(messages.RemoteStop)
         await site.until(lambda: site.siren(SPARE), _LIMIT_S)
-        await site.until_alarm("output_fault")
+        await site.until_alarm("output_module_down")
+        found = await site.alarms()
+        assert found["output_module_down"]["object"] == "sensor:relay-1"
+        assert "output_fault" not in found, "one cause is one alarm"
+        site.units[RELAY].dead = False
+        await site.until_alarm("output_module_down", gone=True)
+        await site.until(lambda: site.siren() and not site.siren(SPARE))
+        assert "output_fault" not in await site.alarms()
 
 
 async def test_a_siren_that_reads_back_needs_no_other(tmp_path: Path) -> None:
