@@ -111,7 +111,9 @@ class FrameLog:
 
     def append(self, frames: RawFrames, at: datetime) -> None:
         """Keep frames, all of the moment `at` (aware), until the next flush."""
-        size = sum(len(raw) for _, _, raw in frames)
+        size = 0
+        for _, _, raw in frames:
+            size += len(raw)
         waiting = self._appended_bytes - self._taken_bytes
         if len(self._pending) < _PENDING_MAX and waiting + size <= self._pending_max_bytes:
             self._appended_bytes += size

@@ -5,7 +5,7 @@ They judge by the limits that the vehicle itself gave, which a rule set does not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -81,7 +81,7 @@ class BatteryWatch:
         elif vehicle.danger_s.pop(code, None) is not None:
             yield Verdict(code, connector, False, "", "", report.at)
 
-    def on_sample(self, report: ConnectorSampled) -> Iterator[Verdict]:
+    def on_sample(self, report: ConnectorSampled) -> Iterable[Verdict]:
         """Judge a 0x13."""
         connector = (report.charge_point_no, report.connector_no)
         vehicle = self._vehicles.get(connector)
@@ -89,7 +89,8 @@ class BatteryWatch:
             vehicle = self._vehicle(connector)
         hot = battery_over_temperature.exceeds(report.battery_temp_max_c, vehicle.max_c)
         if hot or vehicle.danger_s:
-            yield from self._heat(connector, vehicle, report.battery_temp_max_c, report.at)
+            return self._heat(connector, vehicle, report.battery_temp_max_c, report.at)
+        return ()
 
     def _heat(
         self, connector: Connector, vehicle: _Vehicle, temperature_c: int | None, at: Moment

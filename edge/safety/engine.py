@@ -188,10 +188,11 @@ class SafetyEngine:
             return
         if found := self.hands.ladder.on_sample(report):
             self.hands.confirm(found)
+        connector = (report.charge_point_no, report.connector_no)
         if unplugged(report):
-            self._vehicle_left((report.charge_point_no, report.connector_no), report.at)
+            self._vehicle_left(connector, report.at)
         else:
-            self._vehicles.add((report.charge_point_no, report.connector_no))
+            self._vehicles.add(connector)
             for verdict in self._battery.on_sample(report):
                 self._judge(verdict)
         self._judge_values(report)

@@ -62,10 +62,10 @@ class RuleSet:
             for quantity in _quantities(rule):
                 self._by_quantity.setdefault(quantity, []).append(rule)
         self._getters = getters({*map(Quantity, self._by_quantity), *_GIVEN_ONCE})
-        self._given: dict[tuple[str, Quantity], tuple[float, Moment]] = {}
+        self._given: dict[tuple[Connector, Quantity], tuple[float, Moment]] = {}
         self._tracks: dict[tuple[str, str], Track] = {}
         self._points: dict[tuple[str, str, str], _Route] = {}
-        self._values: dict[tuple[str, str], _Route] = {}
+        self._values: dict[Connector, dict[Quantity, _Route]] = {}
         self._silences: list[tuple[Track, silence.Judge]] = []
         self._waiting: dict[tuple[str, str], Track] = {}
         self._raised: dict[tuple[str, str], _Raised] = {}
@@ -83,38 +83,43 @@ class RuleSet:
             return ()
         return self._feed(route, _usable(sample.value, sample.quality), sample.at)
 
-    def on_value(
-        self, object_: str, quantity: Quantity, value: float | None, quality: Quality, at: Moment
-    ) -> Sequence[Finding]:
-        """Judge a value of a connector, `connector:NO:N`."""
-        if quantity in _GIVEN_ONCE and (given := _usable(value, quality)) is not None:
-            self._given[object_, quantity] = given, at
-        route = self._values.get((object_, quantity))
-        if route is None:
-            route = self._route(Source(object_, quantity))
-            self._values[object_, quantity] = route
-        return self._feed(route, _usable(value, quality), at) if route else ()
-
     def on_report(self, report: ConnectorReport) -> Sequence[Finding]:
         """Judge what a charge point reports of a connector; what it does not give is left out."""
         wanted = self._getters.get(type(report))
         if wanted is None:
             return ()
-        object_ = f"connector:{report.charge_point_no}:{report.connector_no}"
+        connector = (report.charge_point_no, report.connector_no)
+        routes = self._values.get(connector)
+        if routes is None:
+            routes = self._values[connector] = {}
         findings: list[Finding] = []
         for quantity, get in wanted:
             value = get(report)
-            if value is not None:
-                findings += self.on_value(object_, quantity, value, Quality.GOOD, report.at)
+            if value is None:
+                continue
+            if quantity in _GIVEN_ONCE:
+                self._given[connector, quantity] = value, report.at
+            route = routes.get(quantity)
+            if route is None:
+                route = self._route_of(connector, quantity)
+            if route:
+                findings += self._feed(route, value, report.at)
         return findings
+
+    def _route_of(self, connector: Connector, quantity: Quantity) -> _Route:
+        number, connector_no = connector
+        route = self._route(Source(f"connector:{number}:{connector_no}", quantity))
+        self._values.setdefault(connector, {})[quantity] = route
+        return route
 
     def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
         """Forget the vehicle at a connector: its limits, and what was found of it, are gone."""
+        connector = _connector_of(object_)
         findings: list[Finding] = []
         for quantity in _GIVEN_ONCE:
-            self._given.pop((object_, quantity), None)
-        for key in [key for key in self._values if key[0] == object_]:
-            for track, _ in self._values.pop(key):
+            self._given.pop((connector, quantity), None)
+        for route in self._values.pop(connector, {}).values():
+            for track, _ in route:
                 if track.rule.select.quantity is _OF_THE_CABLE:
                     continue
                 if isinstance(track.judge, spread.Judge | vote.OfPoints):
@@ -184,8 +189,9 @@ class RuleSet:
         lost = [finding for finding in self.raised() if _identity(finding) not in new._raised]
         new._news += self._news
         new._news += [structs.replace(finding, active=False) for finding in lost]
-        for (object_, quantity), (value, at) in self._given.items():
-            new._news += new.on_value(object_, quantity, value, Quality.GOOD, at)
+        for (connector, quantity), (value, at) in self._given.items():
+            new._given[connector, quantity] = value, at
+            new._news += new._feed(new._route_of(connector, quantity), value, at)
         return new
 
     def _take_over(self, old: Track, finding: Finding) -> None:
@@ -208,9 +214,10 @@ class RuleSet:
 
     def _feed(self, route: _Route, value: float | None, at: Moment) -> Sequence[Finding]:
         findings: Sequence[Finding] = ()
+        mono_s = at.mono_s
         for track, update in route:
             hold = track.hold
-            if hold.feed(update(value, at.mono_s), at.mono_s):
+            if hold.feed(update(value, mono_s), mono_s):
                 findings = [*findings, *self._changed(track, at)]
             if hold.waiting:
                 self._waiting[track.key] = track
@@ -277,8 +284,7 @@ class RuleSet:
         if source.device:
             device = self._devices.get(source.device)
             return (device.zone,) if device is not None and device.zone else ()
-        _, number, connector_no = source.object.split(":")
-        place = (number, int(connector_no))
+        place = _connector_of(source.object)
         return tuple(zone for zone, held in self._connectors.items() if place in held)
 
 
@@ -295,6 +301,11 @@ def _places(
         return [(device, device, zone)]
     # A dead device is one cause, however many points it has.
     return [(source.object, device if isinstance(rule, Silence) else source.object, zone)]
+
+
+def _connector_of(object_: str) -> Connector:
+    _, number, connector_no = object_.split(":")
+    return number, int(connector_no)
 
 
 def _quantities(rule: AnyRule) -> tuple[Quantity, ...]:

@@ -14,7 +14,6 @@ from edge.safety.ladder import ZERO_CURRENT_DA
 from edge.safety.latches import UNREADABLE
 from edge.station import alarms, evidence
 from edge.station.effects import Effects
-from edge.station.limits import amount_fen, minutes_of
 from edge.station.records import on_record
 from edge.station.registry import Waiting
 from edge.station.samples import demand_sample, meter_sample, status_sample
@@ -70,18 +69,15 @@ class Hearing:
         station = self._station
         effects = station.book.on_sample(report)
         transaction = station.book.find(report.charge_point_no, report.transaction_no)
-        transaction_id = transaction.transaction_id if transaction else None
         if not report.replayed:
-            amount = 0
-            if transaction is not None:
-                version = station.tariffs.get(transaction.tariff_version_id)
-                amount = amount_fen(report, minutes_of(transaction, report), version)
-            changed = station.live.on_sample(report, transaction_id, amount)
+            changed = station.live.on_sample(report, transaction)
             if changed is not None:
                 effects = effects or Effects()
                 effects.add(changed)
             effects = self._watch(report, effects)
-        station.add_sample(meter_sample(report, transaction_id))
+        station.add_sample(
+            meter_sample(report, transaction.transaction_id if transaction else None)
+        )
         if effects is not None:
             station.perform(effects)
 

@@ -9,10 +9,13 @@ from msgspec import Struct
 
 from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
 from edge.station.effects import Effects
+from edge.station.limits import amount_fen, minutes_of
+from edge.station.open_transaction import OpenTransaction
 from shared.clock import from_ms
 from shared.contracts.events import ConnectorStatusChanged
 from shared.contracts.live import LiveConnector, LiveUpdate
 from shared.contracts.words import ConnectorStatus
+from shared.tariff import TariffVersion
 
 Connector = tuple[str, int]
 
@@ -23,8 +26,8 @@ class ConnectorNow(Struct):
     connector: Connector
     status: ConnectorStatus = ConnectorStatus.UNKNOWN
     sample: ConnectorSampled | None = None
-    transaction_id: UUID | None = None
-    amount_fen: int = 0
+    transaction: OpenTransaction | None = None
+    """What the sample is about."""
     vin: str = ""
     """Of the vehicle that is plugged in, also after its charge; "" when it never said."""
     online: bool = False
@@ -32,14 +35,29 @@ class ConnectorNow(Struct):
     latched: bool = False
     changed: bool = True
 
+    @property
+    def transaction_id(self) -> UUID | None:
+        """Of what the sample is about."""
+        return self.transaction.transaction_id if self.transaction else None
+
 
 class LiveState:
     """All connectors of the station."""
 
-    def __init__(self, blocked: Callable[[Connector], bool] = lambda _: False) -> None:
-        """Make an empty one; `blocked` says whether a connector that appears is latched."""
+    def __init__(
+        self,
+        blocked: Callable[[Connector], bool],
+        version_of: Callable[[UUID | None], TariffVersion | None],
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            blocked: Says whether a connector that appears is latched.
+            version_of: Returns the tariff version with an id.
+        """
         self._connectors: dict[Connector, ConnectorNow] = {}
         self._blocked = blocked
+        self._version_of = version_of
 
     def expect(self, charge_point_no: str, connector_count: int) -> None:
         """Show connectors before their charge point has said anything."""
@@ -68,12 +86,23 @@ class LiveState:
         """Return all connectors, in order."""
         return [self._connectors[connector] for connector in sorted(self._connectors)]
 
+    def amount_fen(self, now: ConnectorNow) -> int:
+        """Return what a connector's transaction has come to.
+
+        Worked out for whoever looks: most samples come and go unseen.
+        """
+        if now.sample is None or now.transaction is None:
+            return 0
+        version = self._version_of(now.transaction.tariff_version_id)
+        return amount_fen(now.sample, minutes_of(now.transaction, now.sample), version)
+
     def on_sample(
-        self, sample: ConnectorSampled, transaction_id: UUID | None, amount_fen: int
+        self, sample: ConnectorSampled, transaction: OpenTransaction | None
     ) -> Effects | None:
         """Take in a 0x13; None when no word changes."""
-        now = self.get((sample.charge_point_no, sample.connector_no))
-        now.sample, now.transaction_id, now.amount_fen = sample, transaction_id, amount_fen
+        connector = (sample.charge_point_no, sample.connector_no)
+        now = self._connectors.get(connector) or self.get(connector)
+        now.sample, now.transaction = sample, transaction
         now.online = now.changed = True
         if sample.state is WireState.CHARGING:
             now.has_charged = True
@@ -122,7 +151,7 @@ class LiveState:
             return None
         for entry in chosen:
             entry.changed = False
-        connectors = tuple(_live_connector(entry, now) for entry in chosen)
+        connectors = tuple(_live_connector(entry, self.amount_fen(entry), now) for entry in chosen)
         return LiveUpdate(station_no, now.wall_ms, whole, connectors)
 
 
@@ -150,7 +179,7 @@ def _status(now: ConnectorNow) -> ConnectorStatus:
             return ConnectorStatus.UNKNOWN
 
 
-def _live_connector(entry: ConnectorNow, now: Moment) -> LiveConnector:
+def _live_connector(entry: ConnectorNow, amount_fen: int, now: Moment) -> LiveConnector:
     number, connector_no = entry.connector
     sample = entry.sample
     if sample is None:
@@ -165,7 +194,7 @@ def _live_connector(entry: ConnectorNow, now: Moment) -> LiveConnector:
         voltage_dv=sample.voltage_dv,
         current_da=sample.current_da,
         energy_dwh=sample.energy_dwh,
-        amount_fen=entry.amount_fen,
+        amount_fen=amount_fen,
         soc_percent=sample.soc_percent,
         battery_temp_max_c=sample.battery_temp_max_c,
         cable_temp_c=sample.cable_temp_c,

@@ -109,6 +109,11 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             order_id=self.order_id,
         )
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether money, energy, time or state of charge ends it."""
+        return bool(self.limit_fen or self.limit_dwh or self.limit_min or self.limit_soc_percent)
+
     def waited_s(self, now_ms: int) -> float:
         """Return how long this has waited for its charge point, by the wall clock."""
         since_ms = self.unreachable_since_ms or self.ended_ms
@@ -148,7 +153,8 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             else:
                 self.flag("clock_jump")
         self.last_ms, self.last_dwh, self.untimed_dwh = at_ms, energy_dwh, 0
-        self.last_amount_e4 = max(self.last_amount_e4, sample.amount_e4)
+        if sample.amount_e4 > self.last_amount_e4:
+            self.last_amount_e4 = sample.amount_e4
 
     def take_end(self, ended_ms: int, total_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
         """Take in how it ended, when nobody saw that: cuts since the last sample lie in a gap."""

@@ -252,9 +252,8 @@ class TransactionBook:
         if transaction is None:
             if not charging or not self._may_adopt(sample):
                 return None
-            transaction, effects = self.adopt(
-                sample.transaction_no, connector, StartMeans.UNKNOWN, sample.at
-            )
+            number = sample.transaction_no
+            transaction, effects = self.adopt(number, connector, StartMeans.UNKNOWN, sample.at)
         if transaction.stage is not Stage.CHARGING and not charging:
             return effects
         if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
@@ -262,12 +261,13 @@ class TransactionBook:
             self._on_charging(transaction, sample, effects)
         transaction.take(sample, self._zone, self._timing.sparse_ms)
         self._dirty.add(transaction.transaction_no)
-        version = self._tariffs.get(transaction.tariff_version_id)
         # Charging may resume after the proof of a stop: then it is stopped again.
         may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
-        if may_stop and limit_reached(transaction, sample, version, self._zone):
-            effects = effects or Effects()
-            effects.add(self.stop(transaction))
+        if transaction.is_limited and may_stop:
+            version = self._tariffs.get(transaction.tariff_version_id)
+            if limit_reached(transaction, sample, version, self._zone):
+                effects = effects or Effects()
+                effects.add(self.stop(transaction))
         return effects
 
     def _sampled(self, sample: ConnectorSampled) -> OpenTransaction | None:

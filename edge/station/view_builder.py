@@ -211,7 +211,7 @@ class ViewBuilder:
             voltage_dv=sample.voltage_dv,
             current_da=sample.current_da,
             energy_dwh=sample.energy_dwh,
-            amount_fen=entry.amount_fen if running else None,
+            amount_fen=self._station.live.amount_fen(entry) if running else None,
             soc_percent=sample.soc_percent,
             charged_min=sample.charged_min,
             remaining_min=sample.remaining_min,

@@ -25,26 +25,21 @@ class Judge:
 
     def update(self, point: str, value: float | None, _mono_s: float) -> bool | None:
         """Return whether a value is too high; None (not known) when either is missing."""
-        limit = self._limit()
-        if value is None or limit is None:
+        if value is None or self._other is None:
             return None
+        limit = self._limit(self._other)
         beyond_limit = value > limit + _NOISE
         if beyond_limit or not any(self._in_a_row.values()):
             self._value = value
         self._in_a_row[point] = self._in_a_row.get(point, 0) + 1 if beyond_limit else 0
         return max(self._in_a_row.values()) >= self._rule.samples
 
-    def _limit(self) -> float | None:
-        if self._other is None:
-            return None
-        share = abs(self._other) * self._rule.margin_percent / 100
-        return self._other + (max(self._rule.margin, share) if share else self._rule.margin)
+    def _limit(self, other: float) -> float:
+        share = abs(other) * self._rule.margin_percent / 100
+        return other + (max(self._rule.margin, share) if share else self._rule.margin)
 
     def shown(self) -> tuple[str, str]:
         """Return value and limit with their unit."""
         quantity = self._rule.select.quantity
-        limit = self._limit()
-        return (
-            with_unit(self._value, quantity),
-            "" if limit is None else f"> {with_unit(limit, quantity)}",
-        )
+        limit = "" if self._other is None else with_unit(self._limit(self._other), quantity)
+        return with_unit(self._value, quantity), limit and f"> {limit}"

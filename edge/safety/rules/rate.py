@@ -30,9 +30,10 @@ class Judge:
         if value is None:
             return None
         samples = self._samples
-        while len(samples) > 1 and samples[1][0] <= mono_s - self._window_s:
+        then_s = mono_s - self._window_s
+        while len(samples) > 1 and samples[1][0] <= then_s:
             samples.popleft()
-        if samples and samples[0][0] < mono_s - 2 * self._window_s:
+        if samples and samples[0][0] < then_s - self._window_s:
             samples.clear()
         self._change = value - self._before(mono_s, value)
         if not samples or mono_s - samples[-1][0] >= self._window_s / _KEPT:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edge.safety.rules.text import beyond, with_unit
 from shared.contracts.protection import Threshold
 
@@ -11,6 +13,8 @@ class Judge:
 
     def __init__(self, rule: Threshold) -> None:
         self._rule = rule
+        self._above = math.inf if rule.above is None else rule.above
+        self._below = -math.inf if rule.below is None else rule.below
         self._beyond = False
         self._value: float | None = None
 
@@ -19,11 +23,8 @@ class Judge:
         if value is None:
             return None
         self._value = value
-        rule = self._rule
-        slack = rule.hysteresis if self._beyond else 0.0
-        high = rule.above is not None and value > rule.above - slack
-        low = rule.below is not None and value < rule.below + slack
-        self._beyond = high or low
+        slack = self._rule.hysteresis if self._beyond else 0.0
+        self._beyond = value > self._above - slack or value < self._below + slack
         return self._beyond
 
     def shown(self) -> tuple[str, str]:

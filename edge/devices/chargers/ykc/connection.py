@@ -409,8 +409,9 @@ class YkcConnection:
         out.reports.append(report)
         if replayed:
             return
-        peer.busy[report.connector_no] = message.status == 3 or report.transaction_no != ""
-        if peer.push_at_s is not None:
+        busy = message.status == 3 or report.transaction_no != ""
+        peer.busy[report.connector_no] = busy
+        if peer.push_at_s is not None and not busy:
             tariffs.push_if_due(peer, out, now)
         if peer.running and (exchange := peer.awaited(0x13, report.connector_no)):
             peer.finish(out, exchange, now, Outcome.DONE)
