@@ -7,16 +7,16 @@ one sealed batch, an immutable one, and the facts that came after it as rows of 
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from zlib import crc32
 
 from msgspec import Raw, msgpack
 
+from edge.database import BrokenDatabaseError, Design, closed_on_error, open_database
 from edge.failpoints import Failpoints
 from shared.contracts.envelope import PACKED_MAX, compress
 from shared.contracts.topics import Lane
@@ -26,13 +26,11 @@ logger = logging.getLogger(__name__)
 LANES = (Lane.ALARM, Lane.BILL, Lane.STATE)
 """The lanes of durable facts, first things first."""
 
-_VERSION = 1
 _RAW_MAX = 1024 * 1024
 """Bytes of facts that are tried as one batch."""
 _BODY_MAX = PACKED_MAX - 1024
 _COUNT_MAX = 2000
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+_TABLES = """
 CREATE TABLE state (
     kind TEXT NOT NULL, key TEXT NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL,
     PRIMARY KEY (kind, key)
@@ -49,6 +47,18 @@ CREATE TABLE parked (
     id INTEGER PRIMARY KEY, lane TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL
 );
 """
+_DESIGN = Design(
+    version=1,
+    tables=_TABLES,
+    first_meta=lambda: {"epoch": uuid4().bytes, "clean": 1, "applied": bytes(24)},
+    # A transaction record lost to a power cut is money lost, and power cuts are what a charging
+    # station has.
+    synced="FULL",
+    # Short, so that on a full disk the log is not what takes the reserved space.
+    log_max=1024 * 1024,
+    checkpoint_pages=256,
+    is_looked_through=True,
+)
 _encoder = msgpack.Encoder()
 
 
@@ -104,10 +114,6 @@ class Outcome:
     """Facts of each lane that are not in its batch yet."""
 
 
-class BrokenStoreError(Exception):
-    """The file is no journal, or is damaged."""
-
-
 class Store:
     """An open journal file. Errors of sqlite3 leave it unusable: close it and open it again."""
 
@@ -115,44 +121,17 @@ class Store:
         """Open or make the file.
 
         Raises:
-            BrokenStoreError: Damaged, or not a journal of this version.
+            BrokenDatabaseError: Damaged, or not a journal of this version.
             sqlite3.Error: It cannot be opened now.
         """
-        self._path = path
         self._failpoints = failpoints
         self._boot_id = boot_id.bytes
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            if is_damage(error):
-                raise BrokenStoreError(str(error)) from error
-            raise
-        except BaseException:
-            self._db.close()
-            raise
+        self._db, meta = open_database(path, _DESIGN)
+        with closed_on_error(self._db):
+            self._read(meta)
 
-    def _prepare(self) -> None:
+    def _read(self, meta: Mapping[str, Any]) -> None:
         db = self._db
-        db.execute("PRAGMA busy_timeout = 5000")
-        if (version := db.execute("PRAGMA user_version").fetchone()[0]) not in (0, _VERSION):
-            raise BrokenStoreError(f"version {version}, expected {_VERSION}")
-        if (check := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise BrokenStoreError(str(check))
-        db.execute("PRAGMA journal_mode = WAL")
-        # FULL, not NORMAL: a transaction record lost to a power cut is money lost, and power
-        # cuts are what a charging station has.
-        db.execute("PRAGMA synchronous = FULL")
-        # Short, so that on a full disk the log is not what takes the reserved space.
-        db.execute("PRAGMA wal_autocheckpoint = 256")
-        db.execute("PRAGMA journal_size_limit = 1048576")
-        db.execute("PRAGMA cache_size = -1024")
-        if version == 0:
-            self._create()
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-        if not {"epoch", "clean", "applied"} <= meta.keys():
-            raise BrokenStoreError("its meta table is incomplete")
         self.epoch = UUID(bytes=meta["epoch"])
         self.was_clean = meta["clean"] == 1
         applied: bytes = meta["applied"]
@@ -164,15 +143,6 @@ class Store:
         self.waiting = dict.fromkeys(LANES, 0) | {Lane(lane): count for lane, count in rows}
         """Facts of each lane that are in no batch yet."""
         self.parked = int(db.execute("SELECT count(*) FROM parked").fetchone()[0])
-
-    def _create(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";"):
-            self._db.execute(statement)
-        rows = (("epoch", uuid4().bytes), ("clean", 1), ("applied", bytes(24)))
-        self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._db.execute("COMMIT")
 
     def set_clean(self, *, clean: bool) -> None:
         """Note that a run begins (false) or has ended as it should (true)."""
@@ -297,7 +267,7 @@ class Store:
             return None
         *fields, crc = row
         if crc32(fields[-1]) != crc:
-            raise BrokenStoreError(f"the checksum of batch {lane} {fields[0]} is wrong")
+            raise BrokenDatabaseError(f"the checksum of batch {lane} {fields[0]} is wrong")
         return Batch(self.epoch, lane, *fields)
 
     def _set_meta(self, key: str, value: bytes | int) -> None:
@@ -319,22 +289,6 @@ class Store:
     def close(self) -> None:
         """Let go of the file; what was committed stays."""
         self._db.close()
-
-
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Say whether an error means that the file itself is broken, not that it cannot be used."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def move_aside(path: Path, stamp: str) -> Path:
-    """Rename a broken database and its companions; return where it is now."""
-    aside = path.with_name(f"{path.name}.broken-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside
 
 
 def _pack(payloads: list[bytes]) -> tuple[int, bytes]:

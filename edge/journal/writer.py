@@ -17,9 +17,10 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 from uuid import UUID
 
+from edge.database import BrokenDatabaseError, is_damage, move_aside
 from edge.failpoints import Failpoints
 from edge.journal.reserve import Reserve
-from edge.journal.store import BrokenStoreError, Outcome, Store, Work, is_damage, move_aside
+from edge.journal.store import Outcome, Store, Work
 from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -59,18 +60,12 @@ def open_store(path: Path, clock: Clock, boot_id: UUID, failpoints: Failpoints) 
     recovered = None
     if path.exists() and path.stat().st_size == 0:
         # A file cut to nothing looks like a new one, but a state is missing.
-        recovered = _quarantine(path, clock, "the file is empty")
+        recovered = move_aside(path, clock, "the file is empty")
     try:
         return Opened(Store(path, boot_id, failpoints), recovered)
-    except BrokenStoreError as error:
-        recovered = _quarantine(path, clock, str(error))
+    except BrokenDatabaseError as error:
+        recovered = move_aside(path, clock, str(error))
         return Opened(Store(path, boot_id, failpoints), recovered)
-
-
-def _quarantine(path: Path, clock: Clock, reason: str) -> str:
-    aside = move_aside(path, clock.now().strftime("%Y%m%dT%H%M%S.%fZ"))
-    logger.error("journal broken, moved aside file=%s: %s", aside, reason)
-    return f"{aside.name}: {reason}"
 
 
 class Writer:
@@ -162,7 +157,7 @@ class Writer:
                 self._parked = self._store.parked
                 if reopened:
                     outcome = self._store.snapshot()
-            except (sqlite3.Error, OSError, BrokenStoreError) as failure:
+            except (sqlite3.Error, OSError, BrokenDatabaseError) as failure:
                 outcome, error = None, f"{type(failure).__name__}: {failure}"
                 failures += 1
                 if failures & (failures - 1) == 0:
@@ -209,9 +204,9 @@ class Writer:
         store, self._store = self._store, None
         if store is not None:
             store.close()
-        if isinstance(failure, sqlite3.DatabaseError) and is_damage(failure):
+        if is_damage(failure):
             # quick_check need not see what a query stumbled over.
-            self._recovered = _quarantine(self._path, self._clock, str(failure))
+            self._recovered = move_aside(self._path, self._clock, str(failure))
 
 
 def _is_full(failure: Exception) -> bool:

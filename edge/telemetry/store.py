@@ -7,17 +7,24 @@ sealing reads nothing back; after a restart it comes from the chunks.
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 from zlib import crc32
 
 from msgspec import MsgspecError, msgpack
 
+from edge.database import (
+    BrokenDatabaseError,
+    Design,
+    closed_on_error,
+    is_damage,
+    move_aside,
+    open_database,
+)
 from edge.failpoints import Failpoints
-from edge.journal.store import BrokenStoreError, is_damage, move_aside
 from shared.clock import Clock
 from shared.contracts.envelope import PACKED_MAX, compress, decompress
 from shared.contracts.telemetry import COLUMNS, Sample, pack_samples
@@ -25,10 +32,8 @@ from shared.errors import MalformedContractError
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
 _BODY_MAX = PACKED_MAX - 1024
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+_TABLES = """
 CREATE TABLE chunk (
     id INTEGER PRIMARY KEY, count INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL
 );
@@ -37,6 +42,16 @@ CREATE TABLE batch (
     count INTEGER NOT NULL, body BLOB NOT NULL
 );
 """
+_DESIGN = Design(
+    version=1,
+    tables=_TABLES,
+    first_meta=lambda: {"epoch": uuid4().bytes},
+    # No fsync a second. A power cut may cost the last samples, never a bill.
+    synced="NORMAL",
+    log_max=4 * 1024 * 1024,
+    lock_s=1.0,
+    # Not looked through: it may hold weeks, and nobody starts while it is read.
+)
 _INT_MAX = 2**62
 _encoder = msgpack.Encoder(uuid_format="bytes")
 _decoder = msgpack.Decoder(list[Sample])
@@ -71,58 +86,22 @@ class TelemetryStore:
     def _open(self) -> None:
         try:
             self._try_open()
-        except BrokenStoreError as error:
-            self._move_aside(str(error))
+        except BrokenDatabaseError as error:
+            self.recovered = move_aside(self._path, self._clock, str(error))
             self._try_open()
 
-    def _move_aside(self, reason: str) -> None:
-        aside = move_aside(self._path, self._clock.now().strftime("%Y%m%dT%H%M%S.%fZ"))
-        logger.error("telemetry file broken, moved aside file=%s: %s", aside, reason)
-        self.recovered = f"{aside.name}: {reason}"
-
     def _try_open(self) -> None:
-        self._db = sqlite3.connect(
-            self._path, timeout=1.0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            if is_damage(error):
-                raise BrokenStoreError(str(error)) from error
-            raise
-        except BaseException:
-            self._db.close()
-            raise
+        self._db, meta = open_database(self._path, _DESIGN)
+        with closed_on_error(self._db):
+            self._read(meta)
 
-    def _prepare(self) -> None:
-        db = self._db
-        if (version := db.execute("PRAGMA user_version").fetchone()[0]) not in (0, _VERSION):
-            raise BrokenStoreError(f"version {version}, expected {_VERSION}")
-        db.execute("PRAGMA journal_mode = WAL")
-        # NORMAL: no fsync a second. A power cut may cost the last samples, never a bill.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA journal_size_limit = 4194304")
-        db.execute("PRAGMA cache_size = -1024")
-        if version == 0:
-            self._create()
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-        if "epoch" not in meta:
-            raise BrokenStoreError("its meta table is incomplete")
+    def _read(self, meta: Mapping[str, Any]) -> None:
         self.epoch = UUID(bytes=meta["epoch"])
         self.dropped = int(meta.get("dropped", 0))
         self._batch_bytes = self._size_of("batch")
         self._chunk_bytes = self._size_of("chunk")
         self._window: list[Sample] = []
         self._read_chunks()
-
-    def _create(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";"):
-            self._db.execute(statement)
-        self._db.execute("INSERT INTO meta VALUES ('epoch', ?)", (uuid4().bytes,))
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._db.execute("COMMIT")
 
     def _size_of(self, table: str) -> int:
         query = f"SELECT total(length(body)) FROM {table}"  # noqa: S608 - our own two names
@@ -164,8 +143,8 @@ class TelemetryStore:
             sqlite3.Error, OSError: It cannot be opened now either; call this again later.
         """
         self._db.close()
-        if isinstance(reason, sqlite3.DatabaseError) and is_damage(reason):
-            self._move_aside(str(reason))
+        if is_damage(reason):
+            self.recovered = move_aside(self._path, self._clock, str(reason))
         self._open()
 
     def add_chunk(self, samples: Sequence[Sample]) -> int:
