@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         name=options.name,
         alternate=options.language == _AUTO,
         may_quit=options.may_quit,
+        guide=options.guide,
     )
     app.run()
     return app.return_code or 0
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=("zh", "en", _AUTO), default=_AUTO)
     parser.add_argument("--name", default="screen", help="who signs acknowledgements")
     parser.add_argument("--may-quit", action="store_true", help="Ctrl-Q ends the program")
+    parser.add_argument("--guide", default="", help="address of an installation guide")
     parser.add_argument("--log", type=Path, help="a file for its own messages")
     return parser
 

@@ -65,7 +65,8 @@ class KioskApp(App[None]):
     """The screen of one station.
 
     `name` is what an acknowledgement without a PIN is signed with. `alternate` changes the
-    language of the wall every ten seconds; `may_quit` lets Ctrl-Q end the program.
+    language of the wall every ten seconds; `may_quit` lets Ctrl-Q end the program; `guide` is the
+    address of an installation guide, shown as a QR code while there are no charge points.
     """
 
     CSS_PATH = "kiosk.tcss"
@@ -82,9 +83,11 @@ class KioskApp(App[None]):
         name: str = "screen",
         alternate: bool = True,
         may_quit: bool = False,
+        guide: str = "",
     ) -> None:
         super().__init__()
         self.look = look
+        self.guide = guide
         self.station: StationView | None = None
         self.stale = False
         self.notice = self.notice_sign = ""

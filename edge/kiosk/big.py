@@ -80,7 +80,7 @@ def word(text: str, height: int) -> tuple[str, ...] | None:
         for entry in known:
             row = (row << entry.width + gap) | (entry.rows[y] << gap)
         rows.append(row)
-    return _halves(rows, sum(entry.width + gap for entry in known))
+    return halves(rows, sum(entry.width + gap for entry in known))
 
 
 @lru_cache(maxsize=512)
@@ -95,9 +95,9 @@ def number(text: str, scale: int = 1) -> tuple[str, ...]:
         rows.append(row)
     width = len(text) * (_DIGIT_WIDTH + 1)
     if scale == 1:
-        return _halves([*rows, 0], width)
+        return halves([*rows, 0], width)
     wide = [_stretched(row, width) for row in rows]
-    return _halves([row for row in wide for _ in range(2)], width * 2)
+    return halves([row for row in wide for _ in range(2)], width * 2)
 
 
 def _stretched(row: int, width: int) -> int:
@@ -105,8 +105,8 @@ def _stretched(row: int, width: int) -> int:
     return int("".join(bit * 2 for bit in bits), 2)
 
 
-def _halves(rows: list[int], width: int) -> tuple[str, ...]:
-    """Return pairs of pixel rows as lines of half blocks."""
+def halves(rows: list[int], width: int) -> tuple[str, ...]:
+    """Return pairs of pixel rows, the leftmost pixel highest, as lines of half blocks."""
     lines = []
     for y in range(0, len(rows) - 1, 2):
         upper, lower = f"{rows[y]:0{width}b}", f"{rows[y + 1]:0{width}b}"

@@ -15,6 +15,9 @@ SocketOption = Annotated[
     Path, typer.Option("--socket", "-s", help="The agent's socket, DATA_DIR/agent.sock.")
 ]
 LanguageOption = Annotated[str, typer.Option(help="zh, en, or auto: the wall alternates.")]
+GuideOption = Annotated[
+    str, typer.Option(help="Address of an installation guide: a QR code until there are devices.")
+]
 NameOption = Annotated[str, typer.Option(help="Who signs acknowledgements.")]
 
 
@@ -28,10 +31,11 @@ def kiosk(
     socket: SocketOption,
     language: LanguageOption = "auto",
     name: NameOption = "screen",
+    guide: GuideOption = "",
     may_quit: Annotated[bool, typer.Option(help="Ctrl-Q ends the program.")] = False,
 ) -> None:
     """Show the station on this terminal."""
-    arguments = _arguments(socket, language, name)
+    arguments = [*_arguments(socket, language, name), "--guide", guide]
     if may_quit:
         arguments.append("--may-quit")
     # A fresh process: the screen needs a third of what this command line has loaded.

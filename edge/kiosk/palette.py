@@ -34,6 +34,7 @@ class Palette:
     drill: Ink
     drill_dark: Ink
     button: Ink
+    code: Ink
     states: dict[ConnectorStatus, Ink]
     severities: dict[Severity, Ink]
 
@@ -63,6 +64,7 @@ FULL = Palette(
     drill=Ink("#ffffff", "#6e40c9", bold=True),
     drill_dark=Ink("#ffffff", "#4c2889", bold=True),
     button=Ink("#7d0a10", "#ffffff", bold=True),
+    code=Ink("#000000", "#ffffff"),
     states={
         ConnectorStatus.IDLE: Ink("#0b1a10", "#3fb950", bold=True),
         ConnectorStatus.PLUGGED: Ink("#10202e", "#58c7f3", bold=True),
@@ -109,6 +111,7 @@ SIXTEEN = Palette(
     drill=Ink(_WHITE, _MAGENTA, bold=True),
     drill_dark=Ink(_WHITE, _BLACK, bold=True),
     button=Ink(_BLACK, _WHITE, bold=True),
+    code=Ink(_BLACK, _WHITE),
     states={
         ConnectorStatus.IDLE: Ink(_BLACK, _GREEN, bold=True),
         ConnectorStatus.PLUGGED: Ink(_BLACK, _CYAN, bold=True),

@@ -287,7 +287,9 @@ def starting() -> StationView:
 
 def empty() -> StationView:
     """Return a station without anything."""
-    return structs.replace(calm(), charge_points=(), points=(), outputs=(), power_w=0)
+    view = calm()
+    system = structs.replace(view.system, listens_on=("192.168.10.2:8768",))
+    return structs.replace(view, charge_points=(), points=(), outputs=(), power_w=0, system=system)
 
 
 def degraded() -> StationView:

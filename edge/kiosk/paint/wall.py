@@ -21,11 +21,11 @@ from edge.kiosk.ink import (
     fill,
     sized,
     stack,
-    wrapped,
 )
 from edge.kiosk.look import Look
 from edge.kiosk.paint.card import card
 from edge.kiosk.paint.keys import KeyHint, keys
+from edge.kiosk.paint.setup import setup
 from edge.kiosk.views.status import StripView
 from edge.kiosk.views.wall import CardView, FigureView, HeaderView, PowerView, SensorView, WallView
 
@@ -142,8 +142,8 @@ def _strip(view: StripView, look: Look, width: int) -> Frame:
 
 def _body(view: WallView, look: Look, width: int, height: int) -> Frame:
     ink = look.palette.text
-    if view.notices:
-        return notices(view.notices, look, width, height)
+    if view.setup is not None:
+        return setup(view.setup, look, width, height)
     if width < _CARD_WIDTH or height < _card_rows(view.cards, width) * 2:
         return _abnormal(view.abnormal, look, width, height)
     return sized(_cards(view.cards, look, width, height), width, height, ink)
@@ -188,18 +188,6 @@ def _spaced(view: CardView, look: Look, width: int, height: int, between: int) -
 def _shares(width: int, parts: int) -> list[int]:
     base, extra = divmod(width, parts)
     return [base + (index < extra) for index in range(parts)]
-
-
-def notices(notices: tuple[str, ...], look: Look, width: int, height: int) -> Frame:
-    ink = look.palette.text
-    lines: list[Line] = []
-    for index, notice in enumerate(notices):
-        shade = look.palette.warn if index == 0 else ink
-        pieces = wrapped(notice, max(10, width - 4))
-        lines += [centred((Span(text, shade),), width, ink) for text in pieces]
-        lines.append(())
-    above = max(0, (height - len(lines)) // 2)
-    return sized(Frame((*((),) * above, *lines)), width, height, ink)
 
 
 def _abnormal(entries: tuple[SensorView, ...], look: Look, width: int, height: int) -> Frame:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from edge.kiosk.ink import Frame
-from edge.kiosk.paint.wall import notices, wall
+from edge.kiosk.paint.setup import notices
+from edge.kiosk.paint.wall import wall
 from edge.kiosk.screens.base import COMMON, KioskScreen
 from edge.kiosk.screens.detail import DetailScreen
 from edge.kiosk.views import wall as views
@@ -66,6 +67,7 @@ class WallScreen(KioskScreen):
             page=self.page if pinned is None else pinned,
             stale=self.kiosk.stale,
             chosen=self.chosen,
+            guide=self.kiosk.guide,
         )
         return wall(shown, self.look, self.hints(), *size)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge.kiosk.ink import Ink
 from edge.kiosk.look import Look
+from edge.kiosk.views.setup import SetupView, setup
 from edge.kiosk.views.status import StripView, banner, stale_text, strip
 from edge.kiosk.views.values import (
     TROUBLE,
@@ -102,7 +103,7 @@ class PowerView:
 
 @dataclass(frozen=True)
 class WallView:
-    """Everything on the wall. `notices` stand in place of cards while there are none to show."""
+    """Everything on the wall. `setup` stands in place of cards while there are none to show."""
 
     header: HeaderView
     power: PowerView
@@ -113,13 +114,22 @@ class WallView:
     pages: int
     abnormal: tuple[SensorView, ...]
     sensors: tuple[SensorView, ...]
-    notices: tuple[str, ...] = ()
+    setup: SetupView | None = None
 
 
 def wall(
-    view: StationView, look: Look, *, page: int = 0, stale: bool = False, chosen: str = ""
+    view: StationView,
+    look: Look,
+    *,
+    page: int = 0,
+    stale: bool = False,
+    chosen: str = "",
+    guide: str = "",
 ) -> WallView:
-    """Return the wall. `chosen` is the charge point that the cursor is on; pages count from 0."""
+    """Return the wall. `chosen` is the charge point that the cursor is on; pages count from 0.
+
+    `guide` is the address of an installation guide.
+    """
     pages = page_count(view)
     page = min(page, pages - 1)
     shown = view.charge_points[page * PAGE_CARDS : (page + 1) * PAGE_CARDS]
@@ -133,7 +143,7 @@ def wall(
         pages=pages,
         abnormal=_abnormal(view, look),
         sensors=_sensors(view, look, stale),
-        notices=_notices(view, look),
+        setup=setup(view, look, guide),
     )
 
 
@@ -300,9 +310,3 @@ def _calm(point: PointView, look: Look) -> Ink:
 def _weight(point: PointView, view: StationView) -> tuple[bool, bool, int]:
     order = _ORDER.index(point.quantity) if point.quantity in _ORDER else len(_ORDER)
     return not is_red(point, view), point.quality is Quality.GOOD or not point.is_safety, order
-
-
-def _notices(view: StationView, look: Look) -> tuple[str, ...]:
-    if not view.charge_points:
-        return tuple(look.text(f"wall.empty_{step}") for step in (1, 2, 3, 4))
-    return ()
