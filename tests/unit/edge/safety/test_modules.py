@@ -140,6 +140,28 @@ async def test_what_stays_wrong_when_the_module_is_back_is_an_alarm_of_its_own(
     assert alarms(site) == {("output_fault", "output:siren")}
 
 
+async def test_a_module_that_is_back_has_a_moment_to_do_what_it_is_told(
+    site: Site, field: Field
+) -> None:
+    die(field)
+    field.pass_s(4.0, field.calm)
+    await raised(site)
+    field.answering(MODULE, True)
+    field.pass_s(1.5, field.calm)  # it answers, and does nothing yet
+    live(field)
+    field.pass_s(4.0, field.calm)
+    assert await raised(site) == []
+
+
+async def test_a_contactor_that_nobody_may_move_is_no_alarm_beside_its_module(
+    site: Site, field: Field
+) -> None:
+    site.station.safety.outputs.hold_contactors = True
+    die(field)
+    field.pass_s(6.0, field.calm)
+    assert alarms(site) == {DOWN}
+
+
 async def test_a_module_that_only_reads_back_is_one_alarm_too(site: Site) -> None:
     away = {"read_back": f"{MODULE}/back"}
     one, two = output("one", **away), output("two", p.OutputKind.STROBE, **away)
