@@ -39,6 +39,7 @@ def authenticator(
         if scheme.lower() != "bearer" or not value:
             value = await _session_token(request)
         claims = tokens.read(value)
+        request.state.session_id = claims.session_id
         async with sessions() as session:
             return await service.staff_of_token(session, claims)
 

@@ -1,4 +1,4 @@
-"""Name and password, the same way for programs and for pages: limited, then on record."""
+"""Logging in and out, the same way for programs and for pages: limited, and on record."""
 
 from __future__ import annotations
 
@@ -43,4 +43,20 @@ async def token_for(
         raise
     await limit.give_back(username, address)
     add_entry(session, request, Staff(user.id, user.operator_id, user.username, user.role))
-    return tokens.issue(Claims(user.id, user.token_epoch), now)
+    session_id = await service.begin_session(session, user, now=now, ends_at=now + tokens.lifetime)
+    return tokens.issue(Claims(user.id, session_id, user.token_epoch), now)
+
+
+async def end_token(request: Request, session: AsyncSession, token: str) -> None:
+    """End the log-in of a token; one that holds no more has none.
+
+    It is a row of the database that ends, so that it holds in every process, without Redis too.
+    """
+    tokens: Tokens = request.app.state.tokens
+    try:
+        claims = tokens.read(token)
+        staff = await service.staff_of_token(session, claims)
+    except UnauthorizedError:
+        return
+    await service.end_session(session, claims.session_id)
+    add_entry(session, request, staff)

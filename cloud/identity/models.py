@@ -28,6 +28,16 @@ class StaffUser(SQLModel, table=True):
     last_login_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Session(SQLModel, table=True):
+    """A log-in that holds. A token names its row: without it the token lets nobody in."""
+
+    __tablename__ = "identity_session"
+
+    id: UUID = Field(primary_key=True)
+    staff_id: UUID = Field(foreign_key="identity_staff.id", index=True)
+    ends_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class ApiKey(SQLModel, table=True):
     """A key with which a program acts in a role."""
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from cloud.core.db import SessionDep
 from cloud.core.deps import ClockDep
 from cloud.core.errors import BusinessError, TooManyError, UnauthorizedError, UnavailableError
-from cloud.identity.logging_in import token_for
+from cloud.identity.logging_in import end_token, token_for
 from cloud.web.forms import (
     FIELD,
     NONCE,
@@ -70,9 +70,10 @@ async def log_in_with_form(
 
 
 @router.post("/logout")
-async def log_out(request: Request, csrf_token: Token = "") -> Response:
-    """End the session in this browser. Raises ForgedFormError."""
+async def log_out(request: Request, session: SessionDep, csrf_token: Token = "") -> Response:
+    """End the session, for whoever has its token. Raises ForgedFormError."""
     form_tokens(request).check(request, csrf_token)
+    await end_token(request, session, request.cookies.get(SESSION, ""))
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     response.delete_cookie(SESSION)
     response.delete_cookie(NONCE)

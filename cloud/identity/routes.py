@@ -15,6 +15,7 @@ from cloud.core.audit import AuditEntry
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import (
+    BusinessError,
     NotFoundError,
     TooManyError,
     UnauthorizedError,
@@ -131,6 +132,26 @@ async def log_in(
         request, session, username=form.username, password=form.password, now=clock.now()
     )
     return TokenAnswer(access_token=token, expires_in=int(tokens.lifetime.total_seconds()))
+
+
+class NoLogInError(BusinessError):
+    """Who calls with a key has not logged in; a key is revoked instead."""
+
+    code = "no_log_in"
+
+
+@router.delete(
+    "/auth/session",
+    operation_id="auth_log_out",
+    status_code=204,
+    responses=error_responses(NoLogInError),
+)
+async def log_out(request: Request, _staff: Reader, session: SessionDep) -> None:
+    """Log out: the token of this call lets nobody in any more. Others of the person stay."""
+    session_id: UUID | None = getattr(request.state, "session_id", None)
+    if session_id is None:
+        raise NoLogInError("a key does not log in; revoke it")
+    await service.end_session(session, session_id)
 
 
 @router.get("/auth/me", operation_id="auth_me")

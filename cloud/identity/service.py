@@ -9,11 +9,11 @@ from uuid import UUID
 from pwdlib import PasswordHash
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 
 from cloud.core.errors import BusinessError, NotFoundError, UnauthorizedError
 from cloud.core.security import Role, Staff, hash_secret, new_secret
-from cloud.identity.models import ApiKey, SigningSecret, StaffUser
+from cloud.identity.models import ApiKey, Session, SigningSecret, StaffUser
 from cloud.identity.tokens import Claims
 from shared.clock import to_ms
 from shared.ids import uuid7
@@ -91,9 +91,31 @@ async def log_in(
     return user
 
 
+async def begin_session(
+    session: AsyncSession, user: StaffUser, *, now: datetime, ends_at: datetime
+) -> UUID:
+    """Note that somebody is logged in, and forget their log-ins that are over."""
+    await session.execute(
+        delete(Session).where(col(Session.staff_id) == user.id, col(Session.ends_at) <= now)
+    )
+    begun = Session(id=uuid7(to_ms(now)), staff_id=user.id, ends_at=ends_at)
+    session.add(begun)
+    await session.flush()
+    return begun.id
+
+
+async def end_session(session: AsyncSession, session_id: UUID) -> None:
+    """End a log-in: its token lets nobody in from now on. Repeating is harmless."""
+    await session.execute(delete(Session).where(col(Session.id) == session_id))
+
+
 async def staff_of_token(session: AsyncSession, claims: Claims) -> Staff:
     """Return whom a token is for, as they are now. Raises UnauthorizedError."""
-    user = await session.get(StaffUser, claims.staff_id)
+    user = await session.scalar(
+        select(StaffUser)
+        .join(Session, col(Session.staff_id) == col(StaffUser.id))
+        .where(col(Session.id) == claims.session_id, col(StaffUser.id) == claims.staff_id)
+    )
     if user is None or not user.active or user.token_epoch != claims.token_epoch:
         raise UnauthorizedError("this log-in was ended; log in again")
     return Staff(user.id, user.operator_id, user.username, user.role)

@@ -1,4 +1,4 @@
-"""Bearer tokens: short-lived, signed, and worthless once a person is locked or changed."""
+"""Bearer tokens: short-lived, signed, worthless once a person logs out, is locked or changed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _ALGORITHM = "HS256"
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Whom a token is for, and which generation of tokens it belongs to."""
+    """Whom a token is for, by which log-in, and to which generation of tokens it belongs."""
 
     staff_id: UUID
+    session_id: UUID
     token_epoch: int
 
 
@@ -35,6 +36,7 @@ class Tokens:
         return jwt.encode(
             {
                 "sub": str(claims.staff_id),
+                "jti": str(claims.session_id),
                 "ver": claims.token_epoch,
                 "iat": int(now.timestamp()),
                 "exp": int((now + self.lifetime).timestamp()),
@@ -52,13 +54,13 @@ class Tokens:
                 self._secret,
                 algorithms=[_ALGORITHM],
                 options={
-                    "require": ["sub", "exp", "ver"],
+                    "require": ["sub", "jti", "exp", "ver"],
                     "verify_exp": False,
                     "verify_iat": False,
                 },
             )
             if self._clock.now().timestamp() >= float(claims["exp"]):
                 raise UnauthorizedError("the token has expired; log in again")
-            return Claims(UUID(claims["sub"]), int(claims["ver"]))
+            return Claims(UUID(claims["sub"]), UUID(claims["jti"]), int(claims["ver"]))
         except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise UnauthorizedError("not a token of this HQ") from error

@@ -17,6 +17,8 @@ from cloud.core.security import MATRIX, Role
 from cloud.identity.limits import LoginLimit
 from tests.component.cloud.conftest import PASSWORD, LogIn
 
+ENDS_A_LOG_IN = "/api/v1/auth/session"
+
 
 async def test_every_route_lets_in_exactly_the_roles_of_the_matrix(
     api: FastAPI, client: httpx.AsyncClient, log_in: LogIn
@@ -25,7 +27,7 @@ async def test_every_route_lets_in_exactly_the_roles_of_the_matrix(
     headers[None] = {}
     tried = 0
     for route in all_routes(api):
-        if route.path in PUBLIC or "stream" in route.path:
+        if route.path in {*PUBLIC, ENDS_A_LOG_IN} or "stream" in route.path:
             continue
         required = permission_of(route)
         assert required is not None, f"{route.path} declares no permission"
@@ -111,6 +113,65 @@ async def test_without_redis_nobody_logs_in_but_tokens_hold(
     assert answer.status_code == 503
     assert (await client.get("/api/v1/auth/me", headers=viewer)).status_code == 200
     await away.aclose()
+
+
+async def test_a_log_out_ends_its_own_log_in_and_no_other(
+    api: FastAPI, client: httpx.AsyncClient, log_in: LogIn, database: asyncpg.Connection
+) -> None:
+    await log_in(Role.ADMIN)
+    name = await database.fetchval("SELECT username FROM identity_staff")
+    form = {"username": name, "password": PASSWORD}
+    first, second = [
+        {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        for answer in [await client.post("/api/v1/auth/token", data=form) for _ in range(2)]
+    ]
+    away = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.2)
+    api.state.redis, api.state.login_limit = away, LoginLimit(away, per_minute=10)
+    assert (await client.delete(ENDS_A_LOG_IN, headers=first)).status_code == 204
+    assert (await client.get("/api/v1/auth/me", headers=first)).status_code == 401
+    assert (await client.delete(ENDS_A_LOG_IN, headers=first)).status_code == 401
+    assert (await client.get("/api/v1/auth/me", headers=second)).status_code == 200
+    await away.aclose()
+
+
+async def test_a_token_that_is_not_on_the_list_lets_nobody_in(
+    client: httpx.AsyncClient, log_in: LogIn, database: asyncpg.Connection
+) -> None:
+    admin = await log_in(Role.ADMIN)
+    await database.execute("DELETE FROM identity_session")
+    assert (await client.get("/api/v1/auth/me", headers=admin)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change", [{"password": "another horse, another battery"}, {"role": "viewer"}]
+)
+async def test_a_new_password_or_role_ends_every_log_in(
+    client: httpx.AsyncClient, log_in: LogIn, database: asyncpg.Connection, change: dict[str, str]
+) -> None:
+    admin, dispatcher = await log_in(Role.ADMIN), await log_in(Role.DISPATCHER)
+    staff_id = await database.fetchval("SELECT id FROM identity_staff WHERE role = 'dispatcher'")
+    changed = await client.patch(f"/api/v1/staff/{staff_id}", json=change, headers=admin)
+    assert changed.status_code == 200
+    assert (await client.get("/api/v1/auth/me", headers=dispatcher)).status_code == 401
+    assert (await client.get("/api/v1/auth/me", headers=admin)).status_code == 200
+
+
+async def test_log_ins_that_are_over_are_forgotten_and_keys_are_not_logged_out(
+    client: httpx.AsyncClient, log_in: LogIn, database: asyncpg.Connection
+) -> None:
+    admin = await log_in(Role.ADMIN)
+    name = await database.fetchval("SELECT username FROM identity_staff")
+    await database.execute("UPDATE identity_session SET ends_at = ends_at - interval '2 days'")
+    form = {"username": name, "password": PASSWORD}
+    made = (await client.post("/api/v1/auth/token", data=form)).json()["access_token"]
+    assert await database.fetchval("SELECT count(*) FROM identity_session") == 1
+    assert (await client.get("/api/v1/auth/me", headers=admin)).status_code == 401
+    fresh = {"Authorization": f"Bearer {made}"}
+    key = {"name": "sap", "role": "viewer"}
+    answer = await client.post("/api/v1/api-keys", json=key, headers=fresh)
+    own = {"X-API-Key": answer.json()["key"]}
+    refused = await client.delete(ENDS_A_LOG_IN, headers=own)
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_log_in")
 
 
 async def test_keys_act_in_their_role_until_revoked_and_changes_are_on_record(

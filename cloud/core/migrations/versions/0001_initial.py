@@ -338,6 +338,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name=op.f("uq_identity_staff_username")),
     )
     op.create_table(
+        "identity_session",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("staff_id", sa.Uuid(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["staff_id"], ["identity_staff.id"], name=op.f("fk_identity_session_staff_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_session")),
+    )
+    op.create_index(
+        op.f("ix_identity_session_staff_id"), "identity_session", ["staff_id"], unique=False
+    )
+    op.create_table(
         "stations_station",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("operator_id", sa.Uuid(), nullable=False),
@@ -1344,6 +1357,8 @@ def downgrade() -> None:
     op.drop_table("access_reservation")
     op.drop_table("access_list")
     op.drop_table("stations_station")
+    op.drop_index(op.f("ix_identity_session_staff_id"), table_name="identity_session")
+    op.drop_table("identity_session")
     op.drop_table("identity_staff")
     op.drop_table("identity_api_key")
     op.drop_table("billing_line")

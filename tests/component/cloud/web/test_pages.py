@@ -121,6 +121,19 @@ async def test_forms_of_other_sites_are_refused(
     assert (await browser.get("/")).status_code == 303
 
 
+async def test_what_was_copied_from_a_browser_is_worth_nothing_after_it_logged_out(
+    browser: httpx.AsyncClient, database: asyncpg.Connection, viewer_name: str
+) -> None:
+    await log_in(browser, viewer_name)
+    copied = {"Authorization": f"Bearer {browser.cookies['vw_session']}"}
+    assert (await browser.get("/api/v1/auth/me", headers=copied)).status_code == 200
+    page = await browser.get("/")
+    await browser.post("/logout", data={"csrf_token": token_of(page)})
+    refused = await browser.get("/api/v1/auth/me", headers=copied)
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+    assert await database.fetchval("SELECT count(*) FROM core_audit WHERE action = 'log_out'") == 1
+
+
 async def test_a_session_reads_the_api_and_changes_nothing_without_the_forms_token(
     browser: httpx.AsyncClient, sessions: Sessions, viewer_name: str
 ) -> None:
