@@ -37,11 +37,11 @@ from edge.station import (
     guard,
     instructions,
     numbers,
+    open_list,
     pins,
     protection,
     registry,
     tariffs,
-    transactions,
 )
 from edge.station.access import AccessList, Caps
 from edge.station.alarms import AlarmBook
@@ -183,7 +183,7 @@ class Station:
 
     def _make_book(self, now: r.Moment) -> TransactionBook:
         return TransactionBook(
-            self._journal.load(transactions.KIND),
+            self._journal.load(open_list.KIND),
             self._journal.load(closed.KIND),
             zone=self.zone,
             timing=self.timing,

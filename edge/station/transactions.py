@@ -1,8 +1,7 @@
 """The book of transactions: opened, followed, closed exactly once, and never lost.
 
-A transaction is known by its number, else by its connector. Every step returns `Effects`; what
-changed in an open transaction is stored at the latest one second later (`flush`), what HQ and
-money depend on at once.
+Every step returns `Effects`. What changed in an open transaction is stored at the latest one second
+later, what HQ and money depend on at once.
 """
 
 from __future__ import annotations
@@ -11,15 +10,9 @@ from collections.abc import Callable
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from edge.devices.chargers.reports import (
-    ConnectorSampled,
-    Moment,
-    WireState,
-)
+from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
 from edge.devices.chargers.wishes import CloseLink, StopRemotely
-from edge.journal import Change, Delete, Put
+from edge.journal import Change, Delete
 from edge.safety.ladder import ZERO_CURRENT_DA
 from edge.station.closed import KIND as KIND_CLOSED
 from edge.station.closed import ClosedTransactions, left
@@ -27,9 +20,9 @@ from edge.station.effects import Effects
 from edge.station.endings import Context, end_estimated
 from edge.station.exposure import Asked, Spent, spent
 from edge.station.limits import limit_reached, used_fen
+from edge.station.open_list import Connector, OpenTransactions, connector_of, stored_form
 from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
 from edge.station.registry import Registry
-from edge.station.stored import decode_all
 from edge.station.tariffs import TariffShelf
 from edge.station.timing import Timing
 from shared.clock import from_ms
@@ -39,12 +32,8 @@ from shared.contracts.events import Token, TransactionEnded
 from shared.contracts.words import StartMeans
 from shared.ids import uuid7
 
-KIND = "transaction"
 
-Connector = tuple[str, int]
-
-
-class TransactionBook:
+class TransactionBook(OpenTransactions):
     """All open transactions, and the closed ones whose records may still come again."""
 
     def __init__(
@@ -59,78 +48,25 @@ class TransactionBook:
         now: Moment,
         stopping: Callable[[Connector], bool],
     ) -> None:
-        """Take what the journal holds under `KIND` and `KIND_CLOSED`.
+        """Take what the journal holds under `open_list.KIND` and `closed.KIND`.
 
         `stopping` says whether a stop of a connector still waits for its proof.
         """
+        super().__init__(stored, waited_max_s=timing.unreachable_s - timing.estimate_s, now=now)
         self._stopping = stopping
         self._zone = zone
         self._timing = timing
         self._tariffs = tariffs
         self._registry = registry
-        self._open = decode_all(stored, OpenTransaction)
         self.closed = ClosedTransactions(stored_closed)
-        self._on_connector: dict[Connector, OpenTransaction] = {}
-        self._dirty: set[str] = set()
-        self._since_s: dict[str, float] = {}  # monotonic: time limits outlive clocks that are set
-        longest_s = timing.unreachable_s - timing.estimate_s  # who may be back has time for it
-        for transaction in self.open_transactions():
-            self._on_connector[_place(transaction)] = transaction
-            waited_s = min(transaction.waited_s(now.wall_ms), longest_s)
-            self._since_s[transaction.transaction_no] = now.mono_s - waited_s
-            if transaction.stage is Stage.CHARGING and transaction.unreachable_since_ms is None:
-                transaction.unreachable_since_ms = now.wall_ms  # until it is seen again
-                self._dirty.add(transaction.transaction_no)
         self._online: set[str] = set()
         self.clock_offsets_ms: dict[str, int | None] = {}
 
-    # What is open
-
-    def open_transactions(self) -> list[OpenTransaction]:
-        """Return all open transactions, oldest first."""
-        return sorted(self._open.values(), key=lambda transaction: transaction.opened_ms)
-
-    def find(self, charge_point_no: str, transaction_no: str) -> OpenTransaction | None:
-        """Return a charge point's open transaction; nobody reaches another one's by its number."""
-        transaction = self._open.get(transaction_no)
-        if transaction is None or transaction.charge_point_no != charge_point_no:
-            return None
-        return transaction
-
-    def by_number(self, transaction_no: str) -> OpenTransaction | None:
-        """Return the open transaction with this number, whoever has it."""
-        return self._open.get(transaction_no)
-
-    def by_id(self, transaction_id: UUID) -> OpenTransaction | None:
-        """Return the open transaction with this id."""
-        return next((t for t in self._open.values() if t.transaction_id == transaction_id), None)
-
-    def on_connector(self, connector: Connector) -> OpenTransaction | None:
-        """Return the newest open transaction of a connector, whatever its stage."""
-        return self._on_connector.get(connector)
-
-    def group(self, transaction: OpenTransaction) -> list[OpenTransaction]:
-        """Return what charges one vehicle together with this transaction, itself included."""
-        if not transaction.parallel_no:
-            return [transaction]
-        wanted = (transaction.charge_point_no, transaction.parallel_no)
-        return [
-            other
-            for other in self._open.values()
-            if (other.charge_point_no, other.parallel_no) == wanted
-        ]
-
-    def partners(self, connector: Connector) -> list[Connector]:
-        """Return the other connectors that charge the vehicle of this one."""
-        running = self._on_connector.get(connector)
-        if running is None:
-            return []
-        members = [member for member in self.group(running) if member.stage is not Stage.ENDED]
-        return [_place(member) for member in members if member is not running]
+    # What is spent
 
     def spent(self, asked: Asked, since_ms: int) -> Spent:
         """Return what is open or was closed since then: one token's, and everybody's."""
-        return spent(asked, self._open.values(), self.closed.since(since_ms), self._used_fen)
+        return spent(asked, self.open_transactions(), self.closed.since(since_ms), self._used_fen)
 
     def _used_fen(self, transaction: OpenTransaction) -> int:
         version = self._tariffs.get(transaction.tariff_version_id)
@@ -211,15 +147,12 @@ class TransactionBook:
 
     def _enter(self, transaction: OpenTransaction, now: Moment) -> Effects:
         effects = Effects()
-        before = self._on_connector.get(_place(transaction))
+        before = self.on_connector(connector_of(transaction))
         if before is not None and before.stage is Stage.AUTHORIZED:
             effects.add(self.fail(before, "superseded", now))
         elif before is not None:
             self._note_end(before, now)
-        self._open[transaction.transaction_no] = transaction
-        self._on_connector[_place(transaction)] = transaction
-        self._since_s[transaction.transaction_no] = now.mono_s
-        effects.changes.append(self._stored(transaction))
+        effects.changes.append(self.put_in(transaction, now))
         return effects
 
     def tariff_id_now(self, charge_point_no: str, now: Moment) -> UUID | None:
@@ -238,12 +171,12 @@ class TransactionBook:
             if transaction is not None:
                 transaction.take_totals(sample)
                 transaction.flag("replayed_samples")
-                self._dirty.add(transaction.transaction_no)
+                self.touch(transaction)
             return None
         flows = sample.current_da >= ZERO_CURRENT_DA
         if sample.state is WireState.IDLE and not flows:
             # Only this is an end: whatever else a connector says, it may still be charging.
-            running = transaction or self._on_connector.get(connector)
+            running = transaction or self.on_connector(connector)
             if running is not None:
                 self._on_idle(running, sample)
             return None
@@ -260,7 +193,7 @@ class TransactionBook:
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)
         transaction.take(sample, self._zone, self._timing.sparse_ms)
-        self._dirty.add(transaction.transaction_no)
+        self.touch(transaction)
         # Charging may resume after the proof of a stop: then it is stopped again.
         may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
         if transaction.is_limited and may_stop:
@@ -274,12 +207,12 @@ class TransactionBook:
         """Return what a sample is about; one without a number is its connector's."""
         if sample.transaction_no:
             return self.find(sample.charge_point_no, sample.transaction_no)
-        running = self._on_connector.get((sample.charge_point_no, sample.connector_no))
+        running = self.on_connector((sample.charge_point_no, sample.connector_no))
         return running if running is not None and running.stage is Stage.CHARGING else None
 
     def _may_adopt(self, sample: ConnectorSampled) -> bool:
         number = sample.transaction_no
-        if not number or number in self._open:
+        if not number or self.by_number(number) is not None:
             return False
         closed = self.closed.get(number)
         return closed is None or (
@@ -295,7 +228,7 @@ class TransactionBook:
         for member in self.group(transaction):
             if member.stage is not Stage.ENDED and self._is_here(member):
                 member.stop_sent = True
-                number, connector_no = _place(member)
+                number, connector_no = connector_of(member)
                 effects.wishes.append(
                     StopRemotely(charge_point_no=number, connector_no=connector_no)
                 )
@@ -328,7 +261,7 @@ class TransactionBook:
             )
         transaction.stage = Stage.CHARGING
         transaction.ended_ms = None
-        effects.changes.append(self._stored(transaction))
+        effects.changes.append(stored_form(transaction))
 
     def _on_idle(self, transaction: OpenTransaction, sample: ConnectorSampled) -> None:
         """Idle is evidence that charging ended, once it had begun."""
@@ -348,8 +281,8 @@ class TransactionBook:
             transaction.stage = Stage.ENDED
             transaction.ended_ms = now.wall_ms
             transaction.unreachable_since_ms = None
-            self._since_s[transaction.transaction_no] = now.mono_s
-            self._dirty.add(transaction.transaction_no)
+            self.wait_again(transaction, now)
+            self.touch(transaction)
 
     def fail(self, transaction: OpenTransaction, reason: str, now: Moment) -> Effects:
         """Close an authorised start that did not come about; its record would still count."""
@@ -361,38 +294,28 @@ class TransactionBook:
         )
         return effects
 
-    def wait_again(self, transaction: OpenTransaction, now: Moment) -> None:
-        """Have the time limit of a transaction run anew from now."""
-        self._since_s[transaction.transaction_no] = now.mono_s
-
-    def touch(self, transaction: OpenTransaction) -> None:
-        """Have a transaction stored with the next flush."""
-        self._dirty.add(transaction.transaction_no)
-
     def on_logged_in(self, charge_point_no: str, now: Moment) -> None:
         """The charge point is back: it sends what it stored, and says what runs."""
         self._online.add(charge_point_no)
-        for transaction in self._of(charge_point_no):
-            number = transaction.transaction_no
+        for transaction in self.of_charge_point(charge_point_no):
             if transaction.stage is Stage.ENDED:
                 # This login is the lever that `_wait_for_record` would otherwise pull.
                 transaction.link_closed_for_record = True
-                half_s = self._timing.estimate_s / 2
-                self._since_s[number] = max(self._since_s[number], now.mono_s - half_s)
-                self._dirty.add(number)
+                self.wait_longer(transaction, self._timing.estimate_s / 2, now)
+                self.touch(transaction)
             else:
-                self._since_s[number] = now.mono_s
+                self.wait_again(transaction, now)
 
     def on_lost(self, charge_point_no: str, now: Moment) -> Effects:
         """The charge point is out of reach: its transactions go on without us."""
         effects = Effects()
         self._online.discard(charge_point_no)
-        for transaction in self._of(charge_point_no):
+        for transaction in self.of_charge_point(charge_point_no):
             if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
                 continue
             transaction.unreachable_since_ms = now.wall_ms
-            self._since_s[transaction.transaction_no] = now.mono_s
-            effects.changes.append(self._stored(transaction))
+            self.wait_again(transaction, now)
+            effects.changes.append(stored_form(transaction))
             effects.events.append(
                 events.TransactionUnreachable(
                     occurred_at=from_ms(now.wall_ms), **transaction.names()
@@ -400,16 +323,13 @@ class TransactionBook:
             )
         return effects
 
-    def _of(self, charge_point_no: str) -> list[OpenTransaction]:
-        return [t for t in self._open.values() if t.charge_point_no == charge_point_no]
-
     # Closing
 
     def tick(self, now: Moment) -> Effects:
         """Do what time demands: failed starts, estimates, the one lever for a missing record."""
         effects = Effects()
-        for transaction in list(self._open.values()):
-            waited_s = now.mono_s - self._since_s[transaction.transaction_no]
+        for transaction in self.open_transactions():
+            waited_s = self.waited_s(transaction, now)
             is_start = transaction.stage is Stage.AUTHORIZED
             if not self._is_here(transaction):
                 if waited_s > self._timing.unreachable_s and is_start:
@@ -431,7 +351,7 @@ class TransactionBook:
         if waited_s > self._timing.estimate_s / 2 and not transaction.link_closed_for_record:
             # No frame asks for a record; a new login makes the charge point replay what it has.
             transaction.link_closed_for_record = True
-            self._dirty.add(transaction.transaction_no)
+            self.touch(transaction)
             effects.wishes.append(
                 CloseLink(charge_point_no=transaction.charge_point_no, reason="record_missing")
             )
@@ -455,25 +375,13 @@ class TransactionBook:
         """Take a transaction off the open list; remember enough to know its record again."""
         effects = Effects()
         number = transaction.transaction_no
-        self._open.pop(number, None)
-        self._since_s.pop(number, None)
-        self._dirty.discard(number)
-        if self._on_connector.get(_place(transaction)) is transaction:
-            del self._on_connector[_place(transaction)]
-        effects.changes.append(Delete(KIND, number))
+        effects.changes.append(self.take_out(transaction))
         effects.add(self.closed.remember(number, closed or left(transaction, now, ended)))
-        return effects
-
-    def flush(self) -> Effects:
-        """Return the stored form of what changed since the last flush."""
-        effects = Effects()
-        effects.changes.extend(self._stored(self._open[number]) for number in self._dirty)
-        self._dirty.clear()
         return effects
 
     def everything(self) -> list[Change]:
         """Return the stored form of all that is known here, for a store that is new."""
-        return [*map(self._stored, self._open.values()), *self.closed.everything()]
+        return [*super().everything(), *self.closed.everything()]
 
     # Shared with `records.py`
 
@@ -491,10 +399,3 @@ class TransactionBook:
             sparse_ms=self._timing.sparse_ms,
             seen=seen,
         )
-
-    def _stored(self, transaction: OpenTransaction) -> Put:
-        return Put(KIND, transaction.transaction_no, msgspec.msgpack.encode(transaction))
-
-
-def _place(transaction: OpenTransaction) -> Connector:
-    return transaction.charge_point_no, transaction.connector_no
