@@ -29,14 +29,15 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     await site.close()
 
 
-def left_by_another_version(site: Site) -> None:
+async def left_by_another_version(site: Site) -> None:
     now_ms = site.clock.now_ms()
     site.station.perform(site.station.alarms.raise_alarm(NEWER, "sensor:x/y", now_ms))
     site.station.perform(site.station.alarms.raise_alarm("tariff_not_confirmed", CP, now_ms))
+    await site.settle()
 
 
 async def test_an_alarm_that_this_version_cannot_end_is_cleared_at_the_start(site: Site) -> None:
-    left_by_another_version(site)
+    await left_by_another_version(site)
     alarm = site.station.alarms.find(NEWER, "sensor:x/y")
     assert alarm is not None
     await site.crash()
@@ -52,9 +53,10 @@ async def test_an_alarm_that_this_version_cannot_end_is_cleared_at_the_start(sit
 
 
 async def test_what_it_latched_stays_until_somebody_on_site_has_looked(site: Site) -> None:
-    left_by_another_version(site)
+    await left_by_another_version(site)
     latch = Latch(CP, 1, NEWER, site.clock.now_ms(), object="sensor:x/y")
     site.station.perform(site.station.guard.block(latch, site.at()))
+    await site.settle()
     await site.crash()
     site.log_in()
     field = Field(site)
