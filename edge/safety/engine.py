@@ -8,6 +8,7 @@ nothing: not for the disk, not for HQ, not for a coil. It judges; `Hands` act.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from edge.devices.chargers.reports import (
     BatteryIdentified,
@@ -35,8 +36,8 @@ from edge.safety.ladder import ZERO_CURRENT_DA, Rungs
 from edge.safety.proof import Proof
 from edge.safety.ruleset import RuleSet
 from edge.safety.speaker import Speaker
-from edge.safety.surviving import surviving
-from edge.safety.watch import EMERGENCY, Watch
+from edge.safety.surviving import Failures, surviving
+from edge.safety.watch import DEGRADED, EMERGENCY, Watch
 from shared.contracts.protection import Protection, Quantity
 
 _SECOND_S = 1.0
@@ -44,6 +45,8 @@ _SURE_S = 10.0
 """Good values for so long, and a rule that spoke before a restart has nothing to say."""
 _SURE_AT_LAST_S = 60.0
 """Without a sensor that could say so, this long after a restart."""
+_BATTERY = "step:battery"
+_OfVehicle = TypeVar("_OfVehicle", BmsSampled, ConnectorSampled)
 
 
 def unplugged(report: ConnectorSampled) -> bool:
@@ -81,7 +84,8 @@ class SafetyEngine:
     ) -> None:
         self._profiles = profiles
         self._battery = BatteryWatch()
-        self._rules = RuleSet(Protection())
+        self._failures = Failures()
+        self._rules = RuleSet(Protection(), self._failures)
         self.hands = Hands(
             send=send,
             monotonic_s=monotonic_s,
@@ -178,8 +182,7 @@ class SafetyEngine:
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
         self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
-        for verdict in self._battery.on_bms(report):
-            self._judge(verdict)
+        self._judge_battery(self._battery.on_bms, report)
         self._judge_values(report)
 
     def on_sample(self, report: ConnectorSampled) -> None:
@@ -193,8 +196,7 @@ class SafetyEngine:
             self._vehicle_left(connector, report.at)
         else:
             self._vehicles.add(connector)
-            for verdict in self._battery.on_sample(report):
-                self._judge(verdict)
+            self._judge_battery(self._battery.on_sample, report)
         self._judge_values(report)
 
     def _vehicle_left(self, connector: Connector, at: Moment) -> None:
@@ -206,6 +208,18 @@ class SafetyEngine:
             self._judge(verdict)
         for finding in self._rules.forget(connector_name(connector), at):
             self._hear(finding)
+
+    def _judge_battery(
+        self, judge: Callable[[_OfVehicle], Iterable[Verdict]], report: _OfVehicle
+    ) -> None:
+        try:
+            for verdict in judge(report):
+                self._judge(verdict)
+        except Exception as error:  # noqa: BLE001 - the rules of the document judge it as well
+            self._failures.failed(_BATTERY, _place(report), error)
+        else:
+            if self._failures:
+                self._failures.works(_BATTERY, _place(report))
 
     def _judge_values(self, report: ConnectorReport) -> None:
         for finding in self._rules.on_report(report):
@@ -322,12 +336,42 @@ class SafetyEngine:
 
     def tick(self, now: Moment) -> None:
         """Let time pass: rules, ladder, outputs, proofs, drill; ten times a second."""
-        _each(now, self._tick_rules, self._climb, self.outputs.tick, self.proof.tick)
+        self._each(
+            now,
+            rules=self._tick_rules,
+            ladder=self._climb,
+            outputs=self.outputs.tick,
+            proof=self.proof.tick,
+        )
         if now.mono_s - self._second_s >= _SECOND_S:
             self._second_s = now.mono_s
-            _each(now, self.hands.forget_trips, self._make_sure, self.watch.look)
-        _each(now, self.watch.tick)
+            self._each(
+                now,
+                trips=self.hands.forget_trips,
+                causes=self._make_sure,
+                channels=self.watch.look,
+                failures=self._look_at_failures,
+            )
+        self._each(now, speech=self.watch.tick)
         self.hands.tell_all()
+
+    def _each(self, now: Moment, **steps: Callable[[Moment], None]) -> None:
+        """Take steps that do not depend on each other: none falls out because of another."""
+        for name, step in steps.items():
+            try:
+                step(now)
+            except Exception as error:  # noqa: BLE001 - the other steps are needed all the more
+                self._failures.failed(f"step:{name}", name, error)
+            else:
+                if self._failures:
+                    self._failures.works(f"step:{name}", name)
+
+    def _look_at_failures(self, now: Moment) -> None:
+        """Raise the rules and steps that fail, end those that work again."""
+        failing, well = self._failures.look(now.mono_s)
+        for what in (*failing, *well):
+            params = {"channel": what.partition(":")[2]}
+            self.hands.notice(DEGRADED, what, now, params, active=what in failing)
 
     def _tick_rules(self, now: Moment) -> None:
         for finding in self._rules.tick(now):
@@ -353,8 +397,6 @@ class SafetyEngine:
         return not waits and now.mono_s - unsure_s >= _SURE_AT_LAST_S
 
 
-def _each(now: Moment, *steps: Callable[[Moment], None]) -> None:
-    """Take steps that do not depend on each other: none falls out because of another."""
-    for step in steps:
-        with surviving(step.__qualname__):
-            step(now)
+def _place(report: BmsSampled | ConnectorSampled) -> str:
+    connector = connector_name((report.charge_point_no, report.connector_no))
+    return f"{connector} {type(report).__name__}"

@@ -103,9 +103,11 @@ class Track:
             return partial(judge.update, source.object)
         return judge.update
 
-    def finding(self, at: Moment, *, active: bool, severity: Severity) -> Finding:
-        """Return what is to be told of this place."""
-        value, limit = self.judge.shown()
+    def finding(
+        self, at: Moment, shown: tuple[str, str], *, active: bool, severity: Severity
+    ) -> Finding:
+        """Return what is to be told of this place; `shown` are value and limit, for people."""
+        value, limit = shown
         return Finding(
             rule_id=self.rule.rule_id,
             code=self.rule.code,

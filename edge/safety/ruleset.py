@@ -16,6 +16,7 @@ from edge.devices.sensors.reports import PointSampled
 from edge.safety.connector_values import ConnectorReport, getters
 from edge.safety.findings import Finding, Source, Track, Update, is_worse
 from edge.safety.rules import silence, spread, vote
+from edge.safety.surviving import Failures
 from shared.contracts.protection import (
     AnyRule,
     Compare,
@@ -26,6 +27,7 @@ from shared.contracts.protection import (
     Spread,
     Vote,
 )
+from shared.contracts.words import Severity
 from shared.protection import rules_of
 
 Connector = tuple[str, int]
@@ -49,11 +51,13 @@ class RuleSet:
     """All rules of a document, with their timers.
 
     Give it every value with `on_point` and `on_report`, tell it with `forget` that a vehicle has
-    left, and let it look at the time with `tick`.
+    left, and let it look at the time with `tick`. A rule that fails at a place, by a bug or by
+    limits that nobody foresaw, is noted in `failures` and takes no other with it.
     """
 
-    def __init__(self, protection: Protection) -> None:
+    def __init__(self, protection: Protection, failures: Failures | None = None) -> None:
         self.protection = protection
+        self.failures = Failures() if failures is None else failures
         self._rules = {rule.rule_id: rule for rule in rules_of(protection) if rule.enabled}
         self._devices = {device.name: device for device in protection.devices}
         self._connectors = {zone.name: zone.connectors for zone in protection.zones}
@@ -138,15 +142,35 @@ class RuleSet:
             findings += [structs.replace(finding, at=now) for finding in self._news]
             self._news = []
         for track, judge in self._silences:
-            if track.hold.feed(judge.due(now.mono_s), now.mono_s):
+            if self._pass(track, now.mono_s, judge):
                 findings += self._changed(track, now)
         if self._waiting:
             for track in tuple(self._waiting.values()):
-                if track.hold.due(now.mono_s):
+                if self._pass(track, now.mono_s):
                     findings += self._changed(track, now)
                 if not track.hold.waiting:
                     del self._waiting[track.key]
         return findings
+
+    def _pass(self, track: Track, mono_s: float, judge: silence.Judge | None = None) -> bool:
+        """Let time pass at one place; return whether that changed what is found there."""
+        hold = track.hold
+        try:
+            changed = hold.feed(judge.due(mono_s), mono_s) if judge else hold.due(mono_s)
+        except Exception as error:  # noqa: BLE001 - one rule's bug silences no other
+            self._failed(track, "time", error)
+            return False
+        self._works(track, "time")
+        return changed
+
+    def _failed(self, track: Track, what: str, error: Exception) -> None:
+        rule_id, place = track.key
+        self.failures.failed(f"rule:{rule_id}", f"{place} {what}", error)
+
+    def _works(self, track: Track, what: str) -> None:
+        if self.failures:
+            rule_id, place = track.key
+            self.failures.works(f"rule:{rule_id}", f"{place} {what}")
 
     def is_quiet(self, code: str, object_: str, for_s: float) -> bool:
         """Whether all rules that see a cause have said that long that it is not there.
@@ -177,7 +201,8 @@ class RuleSet:
         Unchanged rules at unchanged places keep timers and values. What was found stays found
         while a rule there can still clear it; else the next tick tells that it is over.
         """
-        new = RuleSet(protection)
+        self.failures.forget("rule")
+        new = RuleSet(protection, self.failures)
         for track in self._tracks.values():
             unchanged = new._rules.get(track.rule.rule_id) == track.rule
             if unchanged and new._ground(track) == self._ground(track):
@@ -217,7 +242,14 @@ class RuleSet:
         mono_s = at.mono_s
         for track, update in route:
             hold = track.hold
-            if hold.feed(update(value, mono_s), mono_s):
+            try:
+                changed = hold.feed(update(value, mono_s), mono_s)
+            except Exception as error:  # noqa: BLE001 - one rule's bug silences no other
+                self._failed(track, "value", error)
+                continue
+            if self.failures:
+                self._works(track, "value")
+            if changed:
                 findings = [*findings, *self._changed(track, at)]
             if hold.waiting:
                 self._waiting[track.key] = track
@@ -226,7 +258,7 @@ class RuleSet:
     def _changed(self, track: Track, at: Moment) -> list[Finding]:
         raised = self._raised.get(track.identity)
         if track.hold.active:
-            finding = track.finding(at, active=True, severity=track.severity)
+            finding = self._finding(track, at, active=True, severity=track.severity)
             if raised is not None:
                 return self._raise(track, finding)
             self._raised[track.identity] = _Raised(finding, {track.key})
@@ -236,7 +268,15 @@ class RuleSet:
         if raised.seen_by:
             return []
         del self._raised[track.identity]
-        return [track.finding(at, active=False, severity=raised.finding.severity)]
+        return [self._finding(track, at, active=False, severity=raised.finding.severity)]
+
+    def _finding(self, track: Track, at: Moment, *, active: bool, severity: Severity) -> Finding:
+        try:
+            shown = track.judge.shown()
+        except Exception as error:  # noqa: BLE001 - better a fire without its figures than none
+            self._failed(track, "words", error)
+            shown = "", ""
+        return track.finding(at, shown, active=active, severity=severity)
 
     def _raise(self, track: Track, finding: Finding) -> list[Finding]:
         """Add a track to what is raised already; only a worse severity is worth telling."""
@@ -248,12 +288,13 @@ class RuleSet:
         return [raised.finding]
 
     def _route(self, source: Source) -> _Route:
-        tracks = (
-            track
-            for rule in self._by_quantity.get(source.quantity, ())
-            for track in self._at(rule, source)
-        )
-        return tuple((track, track.update_from(source)) for track in tracks)
+        route: list[tuple[Track, Update]] = []
+        for rule in self._by_quantity.get(source.quantity, ()):
+            try:
+                route += [(track, track.update_from(source)) for track in self._at(rule, source)]
+            except Exception as error:  # noqa: BLE001 - one rule's limits silence no other
+                self.failures.failed(f"rule:{rule.rule_id}", source.object, error)
+        return tuple(route)
 
     def _at(self, rule: AnyRule, source: Source) -> Iterator[Track]:
         """Yield the tracks of a rule that take the values of a source, made where needed."""

@@ -6,7 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec import Struct, field
+
 logger = logging.getLogger(__name__)
+
+_WELL_S = 10.0
+"""What failed and then worked for so long works again."""
 
 
 @contextmanager
@@ -17,3 +22,59 @@ def surviving(what: str) -> Iterator[None]:
     except Exception:
         # A bug in one stop, siren or rule: the others are needed all the more.
         logger.exception("protection goes on without: %s", what)
+
+
+class _Failing(Struct):
+    places: set[str] = field(default_factory=set)
+    """Where it fails now."""
+    failed_s: float | None = None
+    """When that was last seen, monotonic; None until the next look."""
+
+
+class Failures:
+    """Rules and steps of the protection that fail, by the object of their alarm.
+
+    Each is logged once, and known until it has worked everywhere for ten seconds.
+    """
+
+    def __init__(self) -> None:
+        self._failing: dict[str, _Failing] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything fails, or has just now."""
+        return bool(self._failing)
+
+    def failed(self, what: str, where: str, error: Exception) -> None:
+        """Note that `what` failed at one of its places."""
+        known = self._failing.get(what)
+        if known is None:
+            known = self._failing[what] = _Failing()
+            logger.error("protection goes on without: %s at=%s", what, where, exc_info=error)
+        known.places.add(where)
+        known.failed_s = None
+
+    def works(self, what: str, where: str) -> None:
+        """Note that it works at a place."""
+        if known := self._failing.get(what):
+            known.places.discard(where)
+
+    def forget(self, kind: str) -> None:
+        """Let go where things of a kind failed: what takes their place shows it anew."""
+        for what, known in self._failing.items():
+            if what.startswith(f"{kind}:"):
+                known.places.clear()
+
+    def look(self, mono_s: float) -> tuple[list[str], list[str]]:
+        """Return what fails, and what works again since the last look."""
+        for known in self._failing.values():
+            if known.places or known.failed_s is None:
+                known.failed_s = mono_s
+        well = [
+            what
+            for what, known in self._failing.items()
+            if known.failed_s is not None and mono_s - known.failed_s >= _WELL_S
+        ]
+        for what in well:
+            del self._failing[what]
+            logger.info("protection works again: %s", what)
+        return list(self._failing), well

@@ -74,6 +74,10 @@ class Places:
                 return self.device(rest.partition("/")[0])
             case "output":
                 return f"输出 {rest}", f"Output {rest}"
+            case "rule":
+                return f"规则 {rest}", f"Rule {rest}"
+            case "step":
+                return f"保护程序 {rest}", f"Protection step {rest}"
             case "channel":
                 return f"安全通道 {rest}", f"Safety channel {rest}"
             case _:

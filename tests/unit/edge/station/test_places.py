@@ -42,6 +42,8 @@ PLACES = Places(["9", "7", "8"], PROTECTION)
         ("sensor:s3", "北区水浸", "North bay: 北区水浸"),
         ("sensor:gone/x", "gone", "gone"),
         ("output:horn", "输出 horn", "Output horn"),
+        ("rule:hot", "规则 hot", "Rule hot"),
+        ("step:ladder", "保护程序 ladder", "Protection step ladder"),
         ("channel:kiosk", "安全通道 kiosk", "Safety channel kiosk"),
         ("moon", "moon", "moon"),
     ],
