@@ -454,16 +454,8 @@ def _telemetry_settings(settings: Settings) -> TelemetrySettings:
 
 
 def _broker(hq: HqSection, station_no: str, *, timeout_s: float) -> Broker:
-    try:
-        password = hq.secret_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(
-            f"hq.secret_file: {hq.secret_file} cannot be read: {error.strerror}; "
-            "it holds the secret that HQ showed once"
-        ) from error
-    return Broker(
-        hq.host, hq.port, hq.user or station_no, password, hq.tls_context(), timeout_s=timeout_s
-    )
+    user, password = hq.user or station_no, hq.read_secret()
+    return Broker(hq.host, hq.port, user, password, hq.tls_context(), timeout_s=timeout_s)
 
 
 def _lock(data_dir: Path) -> int:

@@ -63,26 +63,38 @@ def run(config: ConfigOption) -> None:
 @app.command("check-config")
 def check_config(config: Annotated[Path, typer.Argument(help="The file to check.")]) -> None:
     """Check a configuration file; every wrong field is named. Exit 2 when one is wrong."""
-    from edge.devices.chargers.ykc.dialect import DIALECTS
     from edge.station.tariffs import load_file
     from shared.protection import load_file as load_protection
 
     settings = load(config)
-    try:
+    wrong: list[str] = []
+    with _noting(wrong):
+        if settings.hq is not None:
+            settings.hq.read_secret()
+    with _noting(wrong):
         if settings.tariff is not None:
             load_file(settings.tariff.file)
+    line_report: list[str] = []
+    with _noting(wrong, "protection.file: "):
         if settings.protection is not None:
             load_protection(settings.protection.file)
-        line_report = sensors_cli.line_report(settings)
-    except ConfigError as error:
-        stop(str(error), USAGE)
-    for section in settings.charge_point:
-        if section.dialect not in DIALECTS:
-            known = ", ".join(sorted(DIALECTS))
-            stop(f"{config}: charge_point.dialect: {section.dialect!r}, use one of {known}", USAGE)
+    if not any(each.startswith("protection.file") for each in wrong):
+        with _noting(wrong):
+            line_report = sensors_cli.line_report(settings)
+    if wrong:
+        stop("\n".join(f"{config}: {each}" for each in wrong), USAGE)
     typer.echo(f"{config}: good; station {settings.station.number}, zone {settings.station.zone}")
     for text in line_report:
         typer.echo(text)
+
+
+@contextlib.contextmanager
+def _noting(wrong: list[str], where: str = "") -> Iterator[None]:
+    """Note what is wrong, and go on to the next."""
+    try:
+        yield
+    except ConfigError as error:
+        wrong.append(f"{where}{error}")
 
 
 @app.command()
@@ -206,7 +218,7 @@ def decode(
     frames: Annotated[
         list[str] | None, typer.Argument(help="Frames in hex; `-` or nothing reads stdin.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
     dialect: Annotated[str, typer.Option(help="ykc16, ykc15 or ylc.")] = "ykc16",
 ) -> None:
     """Say in words what YKC frames say. Exit 1 unless every frame was good."""

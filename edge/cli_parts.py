@@ -28,12 +28,14 @@ def load(config: Path) -> settings_module.Settings:
 
 def ask(settings: settings_module.Settings, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the running agent; ends the command when it refuses or does not answer."""
+    from edge.local_api import WRONG
+
     answer = ask_if_there(settings, request)
     if answer is None:
         socket = settings.station.data_dir / _SOCKET
         stop(f"no agent answers on {socket}; is `vw edge run` running?", UNREACHABLE)
     if not answer.pop("ok"):
-        stop(str(answer["error"]), FAILED)
+        stop(str(answer["error"]), USAGE if answer.get("code") == WRONG else FAILED)
     return answer
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import SettingsConfigDict
 
 from edge.devices.sensors.lines import BAUDS, LineConfig, Transport
 from shared.config import FileSettings, Section
+from shared.errors import ConfigError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -81,6 +82,16 @@ class HqSection(Section):
         if value is not None:
             _trust(value)
         return value
+
+    def read_secret(self) -> str:
+        """Return the station's secret. Raises ConfigError."""
+        try:
+            return self.secret_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"hq.secret_file: {self.secret_file} cannot be read: {error.strerror}; "
+                "it holds the secret that HQ showed once"
+            ) from error
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Whom to trust as HQ's broker: `ca_file` alone, else the system's list; None: no TLS."""
@@ -221,6 +232,7 @@ class Settings(FileSettings):
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix="VW_", env_nested_delimiter="__"
     )
+    others_prefixes = ("VW_HQ_",)
 
     station: StationSection
     gateway: GatewaySection = GatewaySection()

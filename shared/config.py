@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from shared.clock import Clock, ScaledClock, SystemClock
@@ -35,8 +38,12 @@ class ClockSection(Section):
 
 
 class FileSettings(BaseSettings):
-    """The whole tree of a program. Sub-classes set `model_config` with their `env_prefix`."""
+    """The whole tree of a program. Sub-classes set `model_config` with their `env_prefix`.
 
+    `others_prefixes` begin the variables of other programs, where they begin like our own.
+    """
+
+    others_prefixes: ClassVar[tuple[str, ...]] = ()
     clock: ClockSection | None = None
 
     @classmethod
@@ -65,6 +72,27 @@ class FileSettings(BaseSettings):
         return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
 
     @classmethod
+    def variable(cls, place: tuple[int | str, ...]) -> str:
+        """Return the environment variable that sets a field."""
+        return str(cls.model_config["env_prefix"]) + "__".join(map(str, place)).upper()
+
+    @classmethod
+    def _check_variables(cls) -> None:
+        """Refuse a variable that looks like a setting and is none: it would do nothing.
+
+        Raises:
+            ConfigError: Names it.
+        """
+        prefix = str(cls.model_config["env_prefix"])
+        for variable in os.environ:
+            name, nested, _ = variable.removeprefix(prefix).partition("__")
+            if not (variable.startswith(prefix) and nested):
+                continue
+            if variable.startswith(cls.others_prefixes) or name.lower() in cls.model_fields:
+                continue
+            raise ConfigError(f"{variable}: no such setting; {_known(name.lower(), cls)}")
+
+    @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check a configuration file.
 
@@ -78,6 +106,7 @@ class FileSettings(BaseSettings):
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        cls._check_variables()
         try:
             settings = cls(**values)
         except ValidationError as error:
@@ -86,22 +115,84 @@ class FileSettings(BaseSettings):
         return settings
 
 
-def _explain(settings: type[BaseModel], path: Path, error: ValidationError) -> str:
+def _explain(settings: type[FileSettings], path: Path, error: ValidationError) -> str:
     return "\n".join(
-        f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-        f"{_wanted(settings, detail['loc'])}"
+        f"{path}: {'.'.join(map(str, detail['loc']))}: {_said(settings, detail)}"
         for detail in error.errors(include_url=False)
     )
 
 
-def _wanted(model: type[BaseModel], place: tuple[int | str, ...]) -> str:
-    """Return what a field's description says that it should be."""
+def _said(settings: type[FileSettings], detail: ErrorDetails) -> str:
+    model, field, is_list = _find(settings, detail["loc"])
+    name = str(detail["loc"][-1])
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"no such setting; {_known(name, model)}"
+        case "missing" if field is not None and _below(field) is not None:
+            return f"is missing; write a table [{name}]"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"must be a table: write [{name}]"
+        case "tuple_type" if is_list:
+            return f"must be a list of tables: write [[{name}]]"
+    wanted = f" ({field.description})" if field is not None and field.description else ""
+    variable = settings.variable(detail["loc"])
+    source = f" (from {variable})" if variable in os.environ else ""
+    return f"{_wrong(detail)}{wanted}{source}"
+
+
+def _wrong(detail: ErrorDetails) -> str:
+    """Return what is wrong with a value in words; the library's own where it has good ones."""
+    value, limits = repr(detail["input"]), detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(limits["error"])
+        case "int_type" | "int_parsing" | "int_from_float":
+            return f"{value} must be a whole number"
+        case "float_type" | "float_parsing":
+            return f"{value} must be a number"
+        case "bool_type" | "bool_parsing":
+            return f"{value} must be true or false"
+        case "string_type":
+            return f"{value} must be text, in quotes"
+        case "string_pattern_mismatch":
+            return f"{value} does not fit"
+        case "greater_than_equal":
+            return f"{value} must be {limits['ge']} or more"
+        case "less_than_equal":
+            return f"{value} must be {limits['le']} or less"
+        case "greater_than":
+            return f"{value} must be more than {limits['gt']}"
+        case "literal_error":
+            return f"{value} must be {limits['expected']}"
+    return detail["msg"]
+
+
+def _known(name: str, model: type[BaseModel]) -> str:
+    if close := get_close_matches(name, model.model_fields, n=1):
+        return f"did you mean {close[0]}?"
+    return f"there are {', '.join(model.model_fields)}"
+
+
+def _find(
+    model: type[BaseModel], place: tuple[int | str, ...]
+) -> tuple[type[BaseModel], FieldInfo | None, bool]:
+    """Return the table in which a place is, its field, and whether that is a list of tables."""
     field = None
     for name in (part for part in place if isinstance(part, str)):
+        if field is not None:
+            model = _below(field) or BaseModel
         field = model.model_fields.get(name)
         if field is None:
-            return ""
-        kinds = [field.annotation, *get_args(field.annotation)]
-        below = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        model = below[0] if below else BaseModel
-    return f" ({field.description})" if field and field.description else ""
+            return model, None, False
+    is_list = field is not None and get_origin(field.annotation) is tuple
+    return model, field, is_list and field is not None and _below(field) is not None
+
+
+def _below(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the table that a field holds, one or several of them; None for a plain value."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

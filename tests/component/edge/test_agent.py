@@ -158,6 +158,9 @@ async def test_an_unknown_charge_point_waits_and_is_adopted(tmp_path: Path) -> N
             assert waiting["charge_point_no"] == OTHER
             refused = await station.ask(do="adopt", number=OTHER, dialect="klingon")
             assert (refused["ok"], "ykc16" in refused["error"]) == (False, True)
+            wrong = await asyncio.to_thread(vw, "adopt", "12", "--config", str(config))
+            assert (wrong.returncode, wrong.stdout) == (2, "")
+            assert "14 digits" in wrong.stderr
             adopted = await asyncio.to_thread(vw, "adopt", OTHER, "--config", str(config))
             assert adopted.returncode == 0, adopted.stderr
             assert adopted.stdout.startswith(f"adopted {OTHER}")
@@ -242,3 +245,19 @@ def test_replay_of_nothing(tmp_path: Path) -> None:
     empty = vw("replay", str(tmp_path))
     assert (empty.returncode, empty.stdout) == (0, "")
     assert vw("replay", str(tmp_path), "--zone", "Moon/Base").returncode == 2
+
+
+async def test_check_config_reads_what_the_agent_will_need_and_names_all_that_is_wrong(
+    tmp_path: Path,
+) -> None:
+    here = tmp_path / "none"
+    more = f'[hq]\nhost = "127.0.0.1"\ntls = false\nsecret_file = "{here}"\n'
+    config = write_config(tmp_path, more=more + f'[protection]\nfile = "{here}"\n')
+    (tmp_path / "tariff.json").unlink()
+    checked = await asyncio.to_thread(vw, "check-config", str(config))
+    assert checked.returncode == 2
+    said = checked.stderr.splitlines()
+    assert [line.split(": ")[1] for line in said] == [
+        "hq.secret_file", "tariff.file", "protection.file"
+    ]  # fmt: skip
+    assert all(line.startswith(f"{config}: ") for line in said)

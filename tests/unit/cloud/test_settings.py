@@ -32,7 +32,7 @@ def test_little_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "database: Field required"),
+        ("", r"database: is missing; write a table \[database\]"),
         (GOOD.replace("postgresql+asyncpg", "mysql"), "database.url.*USER:PASSWORD@HOST"),
         (GOOD + "[web]\nport = 70000\n", "web.port"),
         (GOOD + "[web]\nprot = 1\n", "web.prot"),
