@@ -9,15 +9,24 @@ import sys
 from pathlib import Path
 
 from edge.kiosk.look import Language
-from edge.kiosk.terminal import look_for
+from edge.kiosk.terminal import can_draw, look_for
 from shared.clock import SystemClock
 
 _AUTO = "auto"
+_UNUSABLE = 2
+_NO_TERMINAL = (
+    "vw edge kiosk: needs a terminal that can place characters; TERM is not set or dumb, or this "
+    "is a pipe. `vw edge kiosk-web` serves it as a page, `vw edge state` prints text\n"
+    "vw edge kiosk: 需要可定位光标的终端; 用 vw edge kiosk-web 打开网页, 或 vw edge state 查看文本"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until the terminal closes."""
     options = _parser().parse_args(arguments)
+    if not can_draw(os.environ, is_terminal=sys.stdin.isatty() and sys.stderr.isatty()):
+        print(_NO_TERMINAL, file=sys.stderr)  # noqa: T201 - nothing else is there to say it on
+        return _UNUSABLE
     from edge.kiosk.app import KioskApp
 
     # Whatever is logged would be drawn over the screen.

@@ -66,14 +66,23 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(*arguments: str, size: tuple[int, int] = (106, 30)) -> AsyncIterator[Terminal]:
-    """Run a module of ours on a terminal of this size (columns, rows)."""
+async def terminal(
+    *arguments: str, size: tuple[int, int] = (106, 30), locale: dict[str, str] | None = None
+) -> AsyncIterator[Terminal]:
+    """Run a module of ours on a terminal of this size (columns, rows).
+
+    `locale` stands for what the terminal says of itself, in place of one that can do everything.
+    """
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-    environment = {
-        **os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor",
-        "LANG": "C.UTF-8", "PYTHONUTF8": "1",
+    every = {
+        "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "PYTHONUTF8": "1",
     }  # fmt: skip
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {*every, "LC_ALL", "LC_CTYPE"}
+    } | (every if locale is None else locale)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *arguments,
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 
 from edge.local_api import ask
@@ -22,7 +23,7 @@ from shared.contracts.words import ConnectorStatus
 from tests.component.edge.agent_support import NUMBER, running, write_config
 from tests.component.edge.kiosk.terminal_support import terminal
 from tests.fakes.agent_socket import FakeAgent, serving
-from tests.fakes.stations import calm, connector
+from tests.fakes.stations import burning, calm, connector, smoke
 
 ROOT = Path(__file__).resolve().parents[4]
 RSS_MAX = 60_000_000
@@ -120,6 +121,38 @@ async def test_an_alarm_of_a_real_agent_is_acknowledged_and_silenced_at_the_scre
         (alarm,) = [a for a in station.agent.station.alarms.open_alarms() if a.code == CODE]
         assert alarm.acknowledged_by == "screen"
         assert alarm.silenced
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"TERM": "linux", "LANG": "C.UTF-8"},
+        {"TERM": "xterm", "LC_ALL": "C"},
+        {"TERM": "xterm", "LANG": "POSIX"},
+        {"TERM": "xterm", "LANG": "zh_CN.GB18030"},
+    ],
+    ids=lambda locale: " ".join(locale.values()),
+)
+async def test_a_poor_terminal_is_sent_nothing_that_it_cannot_draw(
+    tmp_path: Path, locale: dict[str, str]
+) -> None:
+    socket = tmp_path / "agent.sock"
+    async with serving(socket, burning(smoke())) as fake:
+        arguments = ("ops.cli", "edge", "kiosk", "--socket", str(socket))
+        async with terminal(*arguments, size=(80, 24), locale=locale) as screen:
+            await screen.shows("Press A or touch here to acknowledge", START_S)
+            screen.press("a")
+            await screen.shows("acknowledged, still active", START_S)
+            assert screen.written.isascii()
+            assert b"\x1b[38;" not in screen.written  # sixteen colours by their own numbers
+        assert fake.requests[0]["do"] == "acknowledge"
+
+
+async def test_without_a_terminal_it_says_what_to_do_instead(tmp_path: Path) -> None:
+    arguments = ("edge.kiosk", "--socket", str(tmp_path / "agent.sock"))
+    async with terminal(*arguments, locale={"TERM": "dumb"}) as screen:
+        await screen.shows("vw edge kiosk-web", START_S)
+        assert await screen.process.wait() == 2
 
 
 async def test_twenty_four_connectors_cost_little(tmp_path: Path) -> None:

@@ -127,6 +127,15 @@ def test_a_picture_gives_chinese_its_two_cells() -> None:
         ({"TERM": "vt220"}, "utf-8", True, False),
         ({"TERM": "xterm-256color"}, "ascii", False, True),
         ({"TEXTUAL_COLOR_SYSTEM": "truecolor"}, "utf-8", True, True),
+        # Python says UTF-8 of these as well; their terminals show other letters.
+        ({"TERM": "xterm-256color", "LC_ALL": "C"}, "utf-8", False, True),
+        ({"TERM": "xterm", "LANG": "POSIX"}, "utf-8", False, False),
+        ({"TERM": "xterm", "LANG": "zh_CN.GB18030"}, "utf-8", False, False),
+        ({"TERM": "xterm", "LC_ALL": "en_US.ISO-8859-1", "LANG": "C.UTF-8"}, "utf-8", False, False),
+        ({"TERM": "xterm", "LC_ALL": "", "LANG": "zh_CN.utf8"}, "utf-8", True, False),
+        ({"TERM": "xterm", "LC_CTYPE": "C.UTF-8", "LANG": "POSIX"}, "utf-8", False, False),
+        ({"TERM": "xterm", "LC_CTYPE": "C.UTF-8"}, "utf-8", True, False),
+        ({"TERM": "linux", "LANG": "C", "TEXTUAL_DRIVER": "x"}, "utf-8", True, False),
     ],
 )
 def test_the_terminal_decides(
