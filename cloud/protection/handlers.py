@@ -10,27 +10,34 @@ from shared.contracts.events import (
     CommandSettled,
     InstructionAcknowledged,
     ProtectionActivated,
+    StationStateReported,
 )
 
 
 async def on_protection_activated(
     session: AsyncSession, context: Ingested, event: ProtectionActivated
 ) -> None:
-    """Take it over; a station that is behind is sent all that it lacks."""
-    behind = await service.note_activated(
+    """Take it over; a station that is behind is sent the newest."""
+    await service.note_activated(
         session,
         operator_id=context.operator_id,
         station_id=context.station_id,
         event=event,
         now=context.received_at,
     )
-    if behind:
-        await people.send_pins(
-            session,
-            operator_id=context.operator_id,
-            station_id=context.station_id,
-            now=context.received_at,
-        )
+
+
+async def on_state_reported(
+    session: AsyncSession, context: Ingested, event: StationStateReported
+) -> None:
+    """Send the PINs to a station that has older ones."""
+    await people.heal_pins(
+        session,
+        operator_id=context.operator_id,
+        station_id=context.station_id,
+        reported=event.pins_version,
+        now=context.received_at,
+    )
 
 
 async def on_command_settled(
@@ -51,4 +58,5 @@ HANDLERS: Handlers = {
     ProtectionActivated: on_protection_activated,
     CommandSettled: on_command_settled,
     InstructionAcknowledged: on_instruction_acknowledged,
+    StationStateReported: on_state_reported,
 }

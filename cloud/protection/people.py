@@ -14,7 +14,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from cloud.core.commands import CommandRow, enqueue_command
+from cloud.core.commands import CommandRow, enqueue_command, find_command
 from cloud.protection.models import Instruction, PinHolder
 from cloud.protection.service import station_row
 from shared.clock import to_ms
@@ -117,6 +117,31 @@ async def send_pins(
         replace_kind=True,
     )
     session.add(row)
+
+
+async def heal_pins(
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    station_id: UUID,
+    reported: int,
+    now: datetime,
+) -> None:
+    """Compare the version that a station says it has with HQ's, and send what it lacks.
+
+    A station that is ahead knows an HQ that was restored from a copy: HQ counts on from there,
+    so that its next change is taken.
+    """
+    row = await station_row(
+        session, operator_id=operator_id, station_id=station_id, for_update=True
+    )
+    if reported > row.pins_version:
+        row.pins_version = reported
+        session.add(row)
+    elif reported < row.pins_version:
+        sent = await find_command(session, row.pins_command_id) if row.pins_command_id else None
+        if sent is None or sent.settled_at is not None:
+            await send_pins(session, operator_id=operator_id, station_id=station_id, now=now)
 
 
 async def instruct(

@@ -180,8 +180,8 @@ async def note_activated(
     station_id: UUID,
     event: ProtectionActivated,
     now: datetime,
-) -> bool:
-    """Take over what a station protects itself by. True: it is behind, and was sent the newest.
+) -> None:
+    """Take over what a station protects itself by, and send one that is behind the newest.
 
     A station falls behind when its disk is replaced; one that refused a version is left alone.
     """
@@ -190,7 +190,7 @@ async def note_activated(
         session, operator_id=operator_id, station_id=station_id, for_update=True
     )
     if row.activated_at is not None and row.activated_at > event.occurred_at:
-        return False
+        return
     row.active_version, row.active_sha256 = event.version, event.sha256
     row.activated_at = event.occurred_at
     session.add(row)
@@ -208,7 +208,7 @@ async def note_activated(
         )
         .values(state=VersionState.ACTIVE, activated_at=event.occurred_at, refusal="")
     )
-    return await _heal(session, operator_id, station_id, event.version, now)
+    await _heal(session, operator_id, station_id, event.version, now)
 
 
 async def note_settled(session: AsyncSession, *, station_id: UUID, event: CommandSettled) -> None:
@@ -260,19 +260,18 @@ async def set_bindings(
 
 async def _heal(
     session: AsyncSession, operator_id: UUID, station_id: UUID, active: int, now: datetime
-) -> bool:
+) -> None:
     newest = await newest_version(session, operator_id=operator_id, station_id=station_id)
     if newest is None or newest.version <= active:
-        return False
+        return
     await session.refresh(newest)
     if newest.state is VersionState.REFUSED:
-        return False
+        return
     command = await find_command(session, newest.command_id) if newest.command_id else None
     if command is not None and command.settled_at is None:
-        return False
+        return
     newest.state = VersionState.SENT
     await _send(session, newest, now=now)
-    return True
 
 
 async def _send(session: AsyncSession, version: Version, *, now: datetime) -> None:

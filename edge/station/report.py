@@ -38,4 +38,5 @@ def state_report(station: Station) -> e.StationStateReported:
         access_version=station.access.version,
         registry_version=station.registry.version,
         tariff_version_id=version.tariff_version_id if version else None,
+        pins_version=station.pins.version,
     )

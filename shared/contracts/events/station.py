@@ -28,6 +28,8 @@ class StationStateReported(Event, frozen=True, kw_only=True):
     access_version: int
     registry_version: int
     tariff_version_id: UUID | None = None
+    pins_version: int = 0
+    """Of HQ's PINs, 0 for none."""
 
 
 class ConnectorReport(Struct, frozen=True, omit_defaults=True):

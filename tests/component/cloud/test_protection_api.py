@@ -27,6 +27,7 @@ from shared.contracts.events import (
     CommandSettled,
     InstructionAcknowledged,
     ProtectionActivated,
+    StationStateReported,
 )
 from shared.contracts.topics import Lane
 from shared.contracts.words import Outcome
@@ -147,6 +148,17 @@ async def test_a_refusal_is_shown_and_an_old_version_comes_back(
     assert (await hq.get("protection/versions/2"))["document"]["devices"][0]["line"] == "nowhere"
 
 
+EMPTY = StationStateReported(
+    occurred_at=NOW,
+    connectors=(),
+    charge_points=(),
+    open_transaction_ids=(),
+    open_alarm_ids=(),
+    access_version=0,
+    registry_version=0,
+)
+
+
 async def test_a_station_with_a_new_disk_is_sent_what_it_lacks(
     worker: Worker, link: TestStation, hq: Hq
 ) -> None:
@@ -158,6 +170,7 @@ async def test_a_station_with_a_new_disk_is_sent_what_it_lacks(
     await activated(link, 0, "0" * 64)
     command_id, command = await next_command(link, PublishProtection)
     assert command.version == 1
+    await link.committed(await link.send(Lane.STATE, EMPTY))
     assert (await next_command(link, PublishPins))[1].version == 1
     await settle(link, command_id)
     await activated(link, 1, made["sha256"])
