@@ -79,6 +79,11 @@ class Cause(Struct):
         """What identifies it."""
         return self.code, self.object
 
+    @property
+    def may_trip(self) -> bool:
+        """Whether it trips when it is noticed: it is HQ's order yet, or only an alarm of before."""
+        return self.ordered or (self.unsure_s is not None and not self.latched)
+
 
 def rank(code: str, severity: Severity | None) -> int:
     """Return how bad a cause is, 0 the worst; without a severity by what its code has."""

@@ -164,7 +164,7 @@ class Hands:
     ) -> None:
         """Act on a cause that is noticed, or no longer; a repeated one never trips again."""
         cause = self.causes.get((code, object_))
-        if cause is None or (cause.unsure_s is not None and not cause.latched and active):
+        if cause is None or (active and cause.may_trip):
             if active:
                 self._begin(code, object_, at, params, severity, zone)
         elif active:
@@ -183,7 +183,7 @@ class Hands:
         if cause is None:
             self._begin(code, object_, at, {}, None, "", ordered=True)
             return
-        cause.at = at
+        cause.at, cause.action = at, self._action(code, object_, ordered=cause.ordered)
         self.outputs.sound_again(cause.key, at)
         self._act(cause, at)
 

@@ -200,3 +200,36 @@ async def test_what_a_document_has_opened_at_once_hq_does_not_close(site: Site) 
     await SiteActions(site.station).reset(request)
     field.pass_s(0.2, field.calm)
     assert not field.coils["k1"]
+
+
+async def test_ordered_once_more_it_stops_a_charge_point_that_is_new_here(site: Site) -> None:
+    plant(site)
+    await site.command(c.EmergencyStop())
+    new = "32010600019238"
+    configs = [*site.station.registry.all().values(), c.ChargePointConfig(charge_point_no=new)]
+    await site.command(c.PublishRegistry(version=1, charge_points=tuple(configs)))
+    site.log_in(new)
+    site.points.wishes.clear()
+    await site.command(c.EmergencyStop())
+    assert new in {wish.charge_point_no for wish in site.points.of(w.StopRemotely)}
+
+
+async def test_what_a_rule_finds_where_hq_has_ordered_is_not_hqs_to_lift(site: Site) -> None:
+    rule = p.Threshold(
+        rule_id="hot",
+        code=CODE,
+        select=p.Select(quantity=p.Quantity.BATTERY_TEMP_MAX_C),
+        above=45.0,
+    )
+    field = plant(site, rules=(rule,))
+    number = await site.run()
+    await site.command(order())
+    site.charging(number, 100, battery_temp_max_c=50)
+    field.pass_s(1.0, field.calm)
+    site.charging(number, 100, battery_temp_max_c=50)
+    (alarm,) = [each for each in site.station.alarms.open_alarms() if each.code == CODE]
+    assert alarm.object == f"connector:{CP}:1"
+    await site.command(lift())
+    assert [latch.by_hq for latch in site.station.latches.all()] == [False]
+    assert len(blocked(site)) == 4, "as far as the row reaches"
+    assert site.station.alarms.is_open(CODE, alarm.object)
