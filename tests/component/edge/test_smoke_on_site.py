@@ -1,9 +1,10 @@
-"""Smoke from HQ's document to the screen: what people on site see, may do, and may not."""
+"""From HQ's document to the screen, on real lines: what people on site see, may do, and may not."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from edge.devices.sensors.profile import load_profiles
@@ -11,6 +12,7 @@ from edge.local_api import watch
 from edge.station.pins import FILE, hash_pin, save_file
 from edge.view import AlarmView, StationView
 from ops.sim.car import Car
+from ops.sim.charge_point import ChargePoint
 from ops.sim.sensors.layout import Layout, Line
 from ops.sim.sensors.site import SensorSite
 from shared.contracts import commands as c
@@ -88,9 +90,9 @@ async def reset(station: Running, pin: str) -> dict[str, object]:
     )
 
 
-async def test_smoke_is_seen_silenced_and_reset_by_the_chief_once_it_is_gone(
-    tmp_path: Path,
-) -> None:
+@asynccontextmanager
+async def protected(tmp_path: Path) -> AsyncIterator[tuple[Running, SensorSite]]:
+    """Run a station by `PROTECTION`, with its devices on a real line."""
     layout = Layout(
         devices=PROTECTION.devices,
         zones=PROTECTION.zones,
@@ -104,12 +106,24 @@ async def test_smoke_is_seen_silenced_and_reset_by_the_chief_once_it_is_gone(
             save_file(station.data_dir / FILE, PINS)
             await station.allow()
             await station.command(c.PublishProtection(version=1, protection=PROTECTION))
-            async with charge_point(station.port, tmp_path) as point:
-                await point.wait_for("ready")
-                point.plug_in(1, Car.seeded(1, soc=0.3))
-                point.swipe_card(1, CARD)
-                await point.wait_for("charging", connector_no=1)
-                await burn(station, devices)
+            yield station, devices
+
+
+@asynccontextmanager
+async def charging(station: Running, folder: Path) -> AsyncIterator[ChargePoint]:
+    async with charge_point(station.port, folder) as point:
+        await point.wait_for("ready")
+        point.plug_in(1, Car.seeded(1, soc=0.3))
+        point.swipe_card(1, CARD)
+        await point.wait_for("charging", connector_no=1)
+        yield point
+
+
+async def test_smoke_is_seen_silenced_and_reset_by_the_chief_once_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with protected(tmp_path) as (station, devices), charging(station, tmp_path):
+        await burn(station, devices)
 
 
 async def burn(station: Running, devices: SensorSite) -> None:
@@ -170,3 +184,46 @@ async def burn(station: Running, devices: SensorSite) -> None:
     assert not any(connector.isolated for connector in free.charge_points[0].connectors)
     steps = await station.ask(do="trend", device="smoke-a", point="smoke", hours=1)
     assert max(step[3] for step in steps["steps"]) == 1.0
+
+
+def ordered(view: StationView) -> AlarmView | None:
+    return next((alarm for alarm in view.alarms if alarm.code == "emergency_stop"), None)
+
+
+async def test_an_emergency_stop_of_hq_sounds_stops_and_shows_its_figures(tmp_path: Path) -> None:
+    async with protected(tmp_path) as (station, _), charging(station, tmp_path):
+        path = station.data_dir / "agent.sock"
+        await seen(path, lambda view: siren_reads(view) is False)
+        await station.command(c.EmergencyStop(charge_point_no=NUMBER, connector_no=1))
+
+        def is_proven(view: StationView) -> bool:
+            alarm = ordered(view)
+            return alarm is not None and alarm.trip_zero_ms is not None and siren_reads(view)
+
+        alarm = ordered(await seen(path, is_proven))
+        assert alarm is not None
+        assert alarm.stopped == ("01-A",)
+        assert alarm.trip_stop_ms is not None
+        assert alarm.trip_siren_ms is not None
+        await station.command(c.ResetEmergencyStop(charge_point_no=NUMBER, connector_no=1))
+        await seen(path, lambda view: ordered(view) is None and siren_reads(view) is False)
+
+
+async def test_who_is_offline_is_cut_off_by_an_emergency_stop_and_not_by_a_stop(
+    tmp_path: Path,
+) -> None:
+    async with protected(tmp_path) as (station, _):
+        path = station.data_dir / "agent.sock"
+        async with charging(station, tmp_path):
+            pass
+
+        def is_offline(view: StationView) -> bool:
+            return not view.charge_points[0].online and siren_reads(view) is False
+
+        await seen(path, is_offline)
+        answer = await station.ask(do="stop", number=NUMBER, connector=1, pin=STAFF)
+        assert (answer["ok"], answer["code"]) == (False, "offline")
+        view = await seen(path, is_offline)
+        assert not view.charge_points[0].connectors[0].isolated
+        await station.command(c.EmergencyStop(charge_point_no=NUMBER))
+        await seen(path, lambda view: view.charge_points[0].connectors[0].isolated)
