@@ -102,7 +102,7 @@ class Matrix:
         scope = self.scope(object_)
         stop = Reach.CONNECTOR if ordered else row.stop
         places = self._places(stop, scope)
-        stopped = tuple(sorted({c for c in connectors_known if _covered(c, places)}))
+        stopped = tuple(sorted(each for each in set(connectors_known) if _covered(each, places)))
         contactors = self._contactors(places) if row.contactor is not OpenContactor.NEVER else ()
         return Action(
             cause=code,
@@ -174,7 +174,7 @@ class Matrix:
 
 
 def _covered(connector: Connector, places: tuple[Place, ...]) -> bool:
-    return any(place in places for place in (connector, (connector[0], 0), STATION))
+    return connector in places or (connector[0], 0) in places or STATION in places
 
 
 def _heard(output: Output, zones: tuple[str, ...]) -> bool:

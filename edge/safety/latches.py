@@ -69,7 +69,7 @@ class Latches:
             trusted: False after an unclean stop or a broken file: without the mark the station
                 then starts blocked, as it does with a latch that cannot be read.
         """
-        self._latches: dict[tuple[Place, str, str], Latch] = {}
+        self._latches: dict[Place, dict[tuple[str, str], Latch]] = {}
         self.unreadable = not trusted and _MARK not in stored
         decoder = msgspec.msgpack.Decoder(Latch)
         for key, blob in stored.items():
@@ -80,14 +80,14 @@ class Latches:
             except msgspec.MsgspecError:
                 self.unreadable = True
                 continue
-            self._latches[latch.place, latch.cause, latch.object] = latch
+            self._keep(latch)
         if self.unreadable:
             self.distrust()
 
     def distrust(self) -> None:
         """Block the station: a latch was there that could not be read."""
         self.unreadable = True
-        self._latches[STATION, UNREADABLE, ""] = Latch(*STATION, UNREADABLE, 0)
+        self._keep(Latch(*STATION, UNREADABLE, 0))
 
     def everything(self) -> list[Change]:
         """Return the stored form: that latches are kept here, and each."""
@@ -95,19 +95,19 @@ class Latches:
 
     def all(self) -> list[Latch]:
         """Return every latch."""
-        return list(self._latches.values())
+        return [latch for latches in self._latches.values() for latch in latches.values()]
 
     def together(self, latch: Latch) -> list[Latch]:
         """Return what the cause of a latch, or the order of HQ, has latched wherever it blocks."""
         return [
             each
-            for each in self._latches.values()
+            for each in self.all()
             if (each.cause, each.subject, each.by_hq) == (latch.cause, latch.subject, latch.by_hq)
         ]
 
     def at(self, place: Place) -> list[Latch]:
         """Return the latches of exactly this place."""
-        return [latch for latch in self._latches.values() if latch.place == place]
+        return list(self._latches.get(place, {}).values())
 
     def blocks(self, place: Place) -> Latch | None:
         """Return what blocks a connector: its own latch, its charge point's or the station's."""
@@ -121,27 +121,29 @@ class Latches:
 
     def blocks_only(self, place: Place, cause: str) -> bool:
         """Whether nothing but this cause blocks a connector."""
-        return all(
-            latch.cause == cause
-            for latch in self._latches.values()
-            if place_covers(latch.place, place)
-        )
+        return all(latch.cause == cause for latch in self.all() if place_covers(latch.place, place))
 
     @property
     def unreadable_stands(self) -> bool:
         """Whether the station is still blocked because its latches could not be read."""
-        return any(latch.cause == UNREADABLE for latch in self._latches.values())
+        return any(latch.cause == UNREADABLE for latch in self.all())
 
     def set(self, latch: Latch) -> Change:
         """Block a place."""
-        self._latches[latch.place, latch.cause, latch.object] = latch
+        self._keep(latch)
         return Put(KIND, _key(latch), msgspec.msgpack.encode(latch))
 
     def release(self, latch: Latch) -> Change | None:
         """Lift a latch; None when it is not set."""
-        if self._latches.pop((latch.place, latch.cause, latch.object), None) is None:
+        here = self._latches.get(latch.place, {})
+        if here.pop((latch.cause, latch.object), None) is None:
             return None
+        if not here:
+            del self._latches[latch.place]
         return Delete(KIND, _key(latch))
+
+    def _keep(self, latch: Latch) -> None:
+        self._latches.setdefault(latch.place, {})[latch.cause, latch.object] = latch
 
 
 def _key(latch: Latch) -> str:
