@@ -245,6 +245,7 @@ _ONLY_ALARMS: tuple[Interlock, ...] = tuple(
         "output_fault",
         "output_module_down",
         "protection_degraded",
+        "self_test",
         "sensor_silent",
         "sensor_spread",
         "sensor_stuck",
@@ -319,12 +320,6 @@ BUILT_IN_INTERLOCKS: tuple[Interlock, ...] = (
         reset=Reset.NO_LATCH,
         no_new_starts=True,
     ),
-    Interlock(
-        cause="self_test",
-        contactor=OpenContactor.NEVER,
-        reset=Reset.NO_LATCH,
-        no_new_starts=True,
-    ),
     *_ONLY_ALARMS,
 )
 """What each cause does."""
@@ -340,6 +335,9 @@ MUST_STOP = frozenset(
     }
 )
 """Causes whose stop and latch no document may take away."""
+
+ALWAYS_REFUSES = frozenset({"self_test"})
+"""Causes that take no new charge at the whole station, whatever their row says."""
 
 _LEAST = {row.cause: row for row in BUILT_IN_INTERLOCKS if row.cause in MUST_STOP}
 _RESETS = tuple(Reset)

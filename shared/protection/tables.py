@@ -25,7 +25,7 @@ from shared.contracts.protection import (
     Threshold,
     Vote,
 )
-from shared.protection.built_in import MUST_STOP, interlocks_of, rules_of
+from shared.protection.built_in import ALWAYS_REFUSES, MUST_STOP, interlocks_of, rules_of
 from shared.protection.words import (
     OPENINGS,
     QUANTITIES,
@@ -86,7 +86,6 @@ def rule_rows(protection: Protection, language: Language) -> list[RuleRow]:
 
 def _interlock(row: Interlock, language: Language) -> InterlockRow:
     latched = row.stop is not Reach.NONE and row.reset is not Reset.NO_LATCH
-    refused = Reach.ZONE if row.stop is Reach.NONE else row.stop
     return InterlockRow(
         code=row.cause,
         cause=_title(row.cause, language),
@@ -94,11 +93,27 @@ def _interlock(row: Interlock, language: Language) -> InterlockRow:
         opens=_NONE if row.stop is Reach.NONE else pick(OPENINGS[row.contactor], language),
         sounds=pick(("声光", "sirens, strobes"), language) if row.sirens else _NONE,
         says=row.message or _NONE,
-        refuses=pick(REACHES[refused], language) if row.no_new_starts else _NONE,
+        refuses=pick(REACHES[_refused(row)], language),
         reset=pick(RESETS[row.reset], language) if latched else _NONE,
         who=pick(ROLES.get(row.role, (row.role, row.role)), language) if latched else _NONE,
-        kept=pick(("停止、锁定", "stop, latch"), language) if row.cause in MUST_STOP else _NONE,
+        kept=pick(_kept(row), language),
     )
+
+
+def _refused(row: Interlock) -> Reach:
+    if row.cause in ALWAYS_REFUSES:
+        return Reach.STATION
+    if not row.no_new_starts:
+        return Reach.NONE
+    return Reach.ZONE if row.stop is Reach.NONE else row.stop
+
+
+def _kept(row: Interlock) -> Text:
+    if row.cause in MUST_STOP:
+        return "停止、锁定", "stop, latch"
+    if row.cause in ALWAYS_REFUSES:
+        return "禁止新充电", "no new charge"
+    return _NONE, _NONE
 
 
 def _title(code: str, language: Language) -> str:

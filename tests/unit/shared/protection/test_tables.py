@@ -58,7 +58,8 @@ def test_a_documents_own_row_is_shown_in_chinese() -> None:
 def test_the_matrix_says_what_no_document_may_take_away() -> None:
     rows = interlock_rows(Protection(), "en")
     assert {row.code for row in rows if row.kept == "stop, latch"} == MUST_STOP
-    assert {row.kept for row in rows if row.code not in MUST_STOP} == {"—"}
+    kept = {row.code: row.kept for row in rows if row.code not in MUST_STOP and row.kept != "—"}
+    assert kept == {"self_test": "no new charge"}
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -153,3 +154,10 @@ def test_a_code_of_another_version_is_shown_as_it_is(language: Language) -> None
     assert (shown.cause, shown.code, shown.severity) == ("gone_since", "gone_since", "major")
     matrix = {each.code: each for each in interlock_rows(stored, language)}
     assert (matrix["gone_since"].cause, matrix["gone_since"].who) == ("gone_since", "owner")
+
+
+def test_a_self_test_refuses_new_charges_whatever_its_row_says() -> None:
+    row = {each.code: each for each in interlock_rows(Protection(), "en")}["self_test"]
+    assert (row.refuses, row.kept) == ("station", "no new charge")
+    row = {each.code: each for each in interlock_rows(Protection(), "zh")}["self_test"]
+    assert (row.refuses, row.kept) == ("全站", "禁止新充电")
