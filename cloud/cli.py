@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import getpass
 import json
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -268,24 +270,36 @@ async def _serve(settings: Settings) -> None:
 
     from cloud.app import open_app
 
-    async with open_app(settings) as api:
-        _calm_collector()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                api,
-                host=settings.web.host,
-                port=settings.web.port,
-                loop="none",
-                http="httptools",
-                access_log=False,
-                log_config=None,
-                lifespan="off",
-                # Streams never end by themselves.
-                timeout_graceful_shutdown=2,
-                server_header=False,
+    with _listen(settings.web.host, settings.web.port) as listening:
+        async with open_app(settings) as api:
+            _calm_collector()
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    api,
+                    loop="none",
+                    http="httptools",
+                    access_log=False,
+                    log_config=None,
+                    lifespan="off",
+                    # Streams never end by themselves.
+                    timeout_graceful_shutdown=2,
+                    server_header=False,
+                )
             )
-        )
-        await server.serve()
+            await server.serve(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is opened. Raises ConfigError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(
+            f"web: cannot listen on {host}:{port}: {why}; another program may use the port, "
+            "or the host is not an address of this machine"
+        ) from error
 
 
 async def _until_told(work_: Coroutine[Any, Any, None]) -> None:

@@ -42,8 +42,13 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Keep the folder also when all is well.")] = False,
     seed: Annotated[int, typer.Option(help="Who comes, when, with what.")] = 1,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="HQ's pages; another one if it is taken.")
-    ] = WEB_PORT,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help=f"HQ's pages; 0 for any free one. Default {WEB_PORT}, if free; with --once any.",
+        ),
+    ] = None,
 ) -> None:
     """Run HQ, two stations and their simulated devices on this machine.
 
@@ -51,6 +56,8 @@ def demo(
     compares all books; exit 0 only if all of it holds. Without it, keys start a fire and end it.
     """
     logs.set_up(level="WARNING")
+    if port is None:
+        port = 0 if once else WEB_PORT
     folder, world = new_folder(data), make_world(seed, web_port=port)
     started_s = time.monotonic()
     ok = False

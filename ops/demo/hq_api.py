@@ -17,10 +17,12 @@ _PAGE = 500
 class HqApi:
     """A logged-in client."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """Prepare only. `url` is HQ's address without a path."""
         self.url = url
-        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=_TIMEOUT_S, trust_env=False, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         """Nothing is contacted yet."""
@@ -38,9 +40,18 @@ class HqApi:
             return False
 
     async def log_in(self, username: str, password: str) -> None:
-        """Get a bearer token for all further calls."""
+        """Get a bearer token for all further calls.
+
+        Raises:
+            DemoError: It is not our HQ that answers there, or it refuses.
+        """
         form = {"username": username, "password": password}
         answer = await self._client.post("/api/v1/auth/token", data=form)
+        if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND}:
+            raise DemoError(
+                f"another program answers at {self.url}, as a second demo does that starts in the "
+                "same moment; end it, or choose another port: --port 0 takes any free one"
+            )
         token = _checked(answer)["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
 

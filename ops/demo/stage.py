@@ -143,8 +143,9 @@ class Stage:
         self.servers = servers
         self.seed = seed
         self.password = secrets.token_urlsafe(9)
-        taken = not world.web_port or _listens(world.web_port)
-        self.web_port = free_port() if taken else world.web_port
+        self._port_taken = bool(world.web_port) and _listens(world.web_port)
+        any_port = self._port_taken or not world.web_port
+        self.web_port = free_port() if any_port else world.web_port
         self.hq = HqApi(f"http://127.0.0.1:{self.web_port}")
         self.stations: list[StationProcesses] = []
         self.workers: list[Child] = []
@@ -176,6 +177,9 @@ class Stage:
 
     async def start(self, stack: AsyncExitStack, say: Say) -> None:
         """Bring everything up; `stack` ends it again, in the right order."""
+        if self._port_taken:
+            wanted = self.world.web_port
+            say(f"port {wanted} is taken, HQ's pages are on {self.web_port}; --port chooses one")
         say("HQ: database, API, workers")
         self._write_hq_config()
         await self._hq_command("migrate")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 ZONE = "Asia/Shanghai"
 SCALE = 120.0
-WEB_PORT = 8080  # where people look for it; another one if it is taken
+WEB_PORT = 8080  # where people look for it
 CHARGE_POINTS_PER_STATION = 6
 CONNECTORS = 2
 RATED_KW = 120
