@@ -9,11 +9,11 @@ from fastapi import APIRouter
 
 from cloud.access import handlers as access_handlers
 from cloud.access import routes as access_routes
+from cloud.alarms import drill_pages, trip_pages
 from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
-from cloud.alarms import trip_pages
 from cloud.alarms.notify import routes as notify_routes
 from cloud.console import pages as console_pages
 from cloud.identity import pages as identity_pages
@@ -23,7 +23,9 @@ from cloud.live import routes as live_routes
 from cloud.orders import handlers as orders_handlers
 from cloud.orders import pages as orders_pages
 from cloud.orders import routes as orders_routes
+from cloud.protection import binding_pages, people_pages
 from cloud.protection import handlers as protection_handlers
+from cloud.protection import pages as protection_pages
 from cloud.protection import routes as protection_routes
 from cloud.remote import routes as remote_routes
 from cloud.stations import handlers as stations_handlers
@@ -46,7 +48,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     notify_routes.router,
     identity_pages.router,
     orders_pages.router,
+    protection_pages.router,
+    people_pages.router,
+    binding_pages.router,
     alarms_pages.router,
+    drill_pages.router,
     trip_pages.router,
     console_pages.router,
 )

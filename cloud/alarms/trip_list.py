@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -40,8 +41,13 @@ class TripSeen(Struct, frozen=True):
     def title(self, *, chinese: bool) -> str:
         """Return what tripped, in words."""
         params = self.alarm.params if self.alarm is not None else {}
-        title = texts_of(self.trip.cause, params, chinese=chinese).title
-        return _PARAMETER.sub("", title).rstrip(":：,， ")
+        return title_of(self.trip.cause, params, chinese=chinese)
+
+
+def title_of(cause: str, params: Mapping[str, str] | None = None, *, chinese: bool) -> str:
+    """Return what a cause is called; values that are not known are left out."""
+    title = texts_of(cause, params or {}, chinese=chinese).title
+    return _PARAMETER.sub("", title).rstrip(":：,， ")
 
 
 def matching_trips(operator_id: UUID, wanted: TripFilter) -> SelectOfScalar[Trip]:
@@ -79,7 +85,7 @@ async def last_trips(session: AsyncSession, operator_id: UUID) -> dict[UUID, Tri
     rows = await session.scalars(
         select(Trip)
         .where(Trip.operator_id == operator_id, col(Trip.drill).is_(False))
-        .distinct(col(Trip.station_id))
+        .ext(distinct_on(col(Trip.station_id)))
         .order_by(col(Trip.station_id), col(Trip.at).desc())
     )
     return {trip.station_id: trip for trip in rows}

@@ -1,4 +1,4 @@
-"""The overview: the first page after logging in."""
+"""Pages over all stations: the overview, the first after logging in, and protection."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from cloud.alarms.pages import STREAM
 from cloud.alarms.rules import texts_of
+from cloud.alarms.trip_list import title_of
+from cloud.console import protection
 from cloud.console.overview import gather
 from cloud.core.db import SessionDep
 from cloud.core.deps import ClockDep, Reader, RedisDep
@@ -44,4 +46,20 @@ async def overview_page(
         alarm_stream=STREAM,
         states=list(ConnectorStatus),
         alarm_texts=texts_of,
+    )
+
+
+@router.get("/protection")
+async def protection_page(
+    request: Request, staff: Reader, session: SessionDep, clock: ClockDep
+) -> Response:
+    """Show whether each station protects itself as HQ wants, its last trip and its last drill."""
+    now = clock.now()
+    return _pages.render(
+        request,
+        "console/protection.html",
+        everywhere=await protection.gather(session, operator_id=staff.operator_id, now=now),
+        now=now,
+        stream=STREAM,
+        title_of=title_of,
     )

@@ -11,7 +11,8 @@ from msgspec import Struct
 from cloud.core.errors import BusinessError
 from shared.contracts.protection import OutputKind, Protection
 
-_IDENTITIES = ("rule_id", "cause", "name", "name_en")
+IDENTITIES = ("rule_id", "cause", "name", "name_en")
+"""What entries of a document's lists are known by, the first that they have."""
 _SOUNDS = frozenset({OutputKind.SIREN, OutputKind.STROBE, OutputKind.SPEAKER})
 STATION = "station"
 
@@ -99,7 +100,7 @@ def _by_name(entries: list[Any]) -> dict[str, Any] | None:
     """Return the entries by what names them, None where nothing does."""
     if not all(isinstance(entry, dict) for entry in entries):
         return None
-    for key in _IDENTITIES:
+    for key in IDENTITIES:
         if all(key in entry for entry in entries):
             found = {str(entry[key]): entry for entry in entries}
             return found if len(found) == len(entries) else None

@@ -67,13 +67,14 @@ def _to_login(request: Request) -> Response:
 def _page(request: Request, error: Exception, status: int, render: Render) -> HTMLResponse:
     context = error.context if isinstance(error, BusinessError) else {}
     missing = context.get("permission", "") if isinstance(error, ForbiddenError) else ""
-    known = status in {403, 404, 405, 422, 429, 503}
+    known = status in {403, 404, 405, 409, 412, 422, 429, 503}
     return render(
         request,
         "web/error.html",
         status=status,
         code=status,
         kind=f"error.{status}" if known else "error.other",
+        refusal=error.code if isinstance(error, BusinessError) else "",
         permission=missing,
         roles=context.get("roles", []),
         role=context.get("role", ""),
