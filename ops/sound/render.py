@@ -68,7 +68,8 @@ def _write(path: Path, values: list[float]) -> None:
         file.writeframes(struct.pack(f"<{len(samples)}h", *samples))
 
 
-def _speak(text: str, language: str, path: Path) -> None:
+def speak(text: str, language: str, path: Path) -> None:
+    """Write `text` as speech; the same text always makes the same file."""
     voice, speed = _VOICES[language]
     trim = ["silence", "1", "0.02", "0.5%", "reverse"]
     with tempfile.TemporaryDirectory() as folder:
@@ -90,8 +91,8 @@ def main() -> int:
         _write(FOLDER / f"signal_{name}.wav", _tone(frequency_hz, dying=name == "chime"))
     _write(SILENCE, [0.0] * int(_SILENCE_S * RATE))
     for name, message in MESSAGES.items():
-        _speak(message.zh, "zh", FOLDER / f"{name}_zh.wav")
-        _speak(message.en, "en", FOLDER / f"{name}_en.wav")
+        speak(message.zh, "zh", FOLDER / f"{name}_zh.wav")
+        speak(message.en, "en", FOLDER / f"{name}_en.wav")
     return 0
 
 

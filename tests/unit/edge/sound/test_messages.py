@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import wave
+from itertools import pairwise
 
 import pytest
 
@@ -21,6 +23,21 @@ def test_recordings_are_16_khz_mono_16_bit_and_short(path) -> None:
     assert peak < 32_767
     if path != SILENCE:
         assert peak > 0.6 * 32_767
+
+
+SPOKEN = [path for path in WAVS if path.stem.endswith(("_zh", "_en"))]
+
+
+@pytest.mark.parametrize("path", SPOKEN, ids=lambda path: path.stem)
+def test_words_come_at_once_and_all_as_loud(path) -> None:
+    with wave.open(str(path)) as file:
+        values = memoryview(file.readframes(file.getnframes())).cast("h")
+    heard = [index for index, value in enumerate(values) if abs(value) > 0.005 * 32_767]
+    assert heard[0] < 0.03 * 16_000
+    assert heard[-1] > len(values) - 0.03 * 16_000
+    assert max(later - earlier for earlier, later in pairwise(heard)) < 0.5 * 16_000
+    level_db = 10 * math.log10(sum(value * value for value in values) / len(values) / 32_767**2)
+    assert -17 < level_db < -14
 
 
 def test_all_of_them_fit_in_a_repository() -> None:
