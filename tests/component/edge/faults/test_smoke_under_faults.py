@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from ops.bench.safety import trip_document
 from ops.bench.safety_rig import PIN, SafetyRig
 from ops.bench.safety_site import Site
 from shared.contracts import topics
-from tests.component.edge.faults.support import agent_process, disk, storage_fault
+from tests.component.edge.faults.support import AgentProcess, agent_process, disk, storage_fault
 from tests.component.link_support import STATION, USER, BrokerProcess
 
 _TRIPS = 12
@@ -23,13 +24,18 @@ _LIMIT_MS = 1000
 _POINTS, _CONNECTORS = 2, 2
 _PERIOD_MS = 100
 _STORM_PER_S = 500
+_OTHERS = 10
+"""Charge points that are not in the zone, and flood the station together."""
+_FRAMES_PER_S = 1000
 
 CASES = {
     "hq_off": (),
     "disk_full": ("disk_full",),
     "disk_dead": ("disk_dead",),
     "mqtt_storm": ("mqtt_storm",),
-    "all": ("disk_full", "disk_dead", "mqtt_storm"),
+    "flood": ("flood",),
+    "disk_full_and_flood": ("disk_full", "flood"),
+    "all": ("disk_full", "disk_dead", "mqtt_storm", "flood"),
 }
 """What fails. HQ is away in each: nobody acknowledges anything."""
 
@@ -56,6 +62,19 @@ async def storm(broker: BrokerProcess) -> AsyncIterator[None]:
             pouring.cancel()
 
 
+async def flood(rig: SafetyRig, port: int) -> None:
+    """Have other charge points send as many frames as they can, until the rig ends."""
+    load = rig.child("ops.bench.load")
+    await asyncio.to_thread(load.ask, do="connect", port=port, connections=_OTHERS, first=_POINTS)
+    load.tell(do="pace", frames_per_s=_FRAMES_PER_S, seconds=3600)
+
+
+async def frames_heard(agent: AgentProcess) -> int:
+    """Return how many frames came and went, whether there was room to log them or not."""
+    logged = (await agent.state())["counters"]["frame_log"]
+    return int(logged["written"] + logged["dropped"] + logged["lost"])
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_smoke_stops_its_zone_within_a_second(tmp_path: Path, case: str) -> None:
     failing = CASES[case]
@@ -76,7 +95,7 @@ async def test_smoke_stops_its_zone_within_a_second(tmp_path: Path, case: str) -
         data_dir = (small.folder if small else tmp_path) / "data"
         config = rig.config(
             STATION,
-            _POINTS,
+            _POINTS + _OTHERS,
             connectors=_CONNECTORS,
             line={"transport": "tcp", "host": "127.0.0.1", "period_ms": _PERIOD_MS, **line},
             document=trip_document(_POINTS, _CONNECTORS),
@@ -93,10 +112,16 @@ async def test_smoke_stops_its_zone_within_a_second(tmp_path: Path, case: str) -
             await stack.enter_async_context(storage_fault(agent.pid, "error=EIO", log))
         if "mqtt_storm" in failing:
             await stack.enter_async_context(storm(broker))
+        if "flood" in failing:
+            await flood(rig, agent.port)
+        heard, started_s = await frames_heard(agent), time.monotonic()
         trips = (await site.trips("contact", _TRIPS, _PERIOD_MS / 1000))["trips"]
         assert max(trip["stop_ms"] for trip in trips) < _LIMIT_MS
         assert max(trip["siren_ms"] for trip in trips) < _LIMIT_MS
         if small is not None:
             assert "storage_failed" in await agent.alarms()
+        if "flood" in failing:
+            per_s = (await frames_heard(agent) - heard) / (time.monotonic() - started_s)
+            assert per_s > _FRAMES_PER_S / 2, "there was no flood"
         if "mqtt_storm" in failing:
             assert (await agent.state())["counters"]["link"]["malformed"] > _STORM_PER_S
