@@ -295,6 +295,7 @@ async def test_facts_find_room_when_state_does_not_and_alarms_when_nothing_else_
             journal.append([fact(facts)])
             facts += 1
         assert journal.lost == 1
+        assert facts > 5, "there was room for some"
         journal.append([alarm])
         assert journal.refused == 2
         while journal.refused == 2:

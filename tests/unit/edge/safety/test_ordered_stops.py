@@ -174,6 +174,24 @@ async def test_ordered_once_more_it_stops_and_sounds_once_more(site: Site) -> No
     assert [each.alarm_id for each in site.station.alarms.open_alarms()] == [alarm.alarm_id]
 
 
+@pytest.mark.parametrize("smoke_first", [True, False])
+async def test_who_is_in_the_smoke_is_told_of_it_whatever_hq_orders(
+    site: Site, smoke_first: bool
+) -> None:
+    field = Field(site)
+    speaker = p.Output(name="voice", kind=p.OutputKind.SPEAKER)
+    field.install(document(SIREN_A, speaker))
+    player = RecordingPlayer()
+    site.station.safety.speaker.connect(player)
+    if smoke_first:
+        field.point("d1", 1.0)
+    await site.command(order())
+    site.clock.advance(1.0)
+    field.point("d1", 1.0)
+    field.pass_s(0.2)
+    assert player.wanted == ("fire", "both")
+
+
 async def test_a_charge_point_that_is_away_is_cut_off_until_somebody_looked(site: Site) -> None:
     field = plant(site)
     site.lose()
