@@ -131,6 +131,10 @@ class AlarmBook:
             "unknown_alarm", "unknown_alarm: it is not open, perhaps it was cleared meanwhile"
         )
 
+    def raised_anew(self) -> list[e.AlarmRaised]:
+        """Return all open alarms as HQ may have missed them; which it knows, it knows by its id."""
+        return [_raised(alarm, alarm.raised_ms) for alarm in self.open_alarms()]
+
     def everything(self) -> list[Change]:
         """Return the stored form of all open alarms."""
         return [_stored(alarm) for alarm in self._open.values()]

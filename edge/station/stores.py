@@ -39,6 +39,7 @@ class StoreWatch:
         if is_new:
             self._recovered = self._journal.recovered
             effects.changes.extend(self._everything())
+            effects.events.extend(station.alarms.raised_anew())
         effects.add(self._alarms(now_ms))
         station.perform(effects)
         if is_new:
@@ -66,6 +67,7 @@ class StoreWatch:
             # The first time it may have been lost like the others: HQ gets the whole number now.
             self._lost = journal.lost
             effects.add(self._station.alarms.clear_alarm("facts_lost", alarms.STATION, now_ms))
+            effects.events.extend(self._station.alarms.raised_anew())
             effects.add(self._alarm("facts_lost", now_ms, facts=str(journal.lost)))
         if self._report_owed:
             self._report_owed = False

@@ -75,6 +75,9 @@ async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
     number = await site.run()
     site.record("1" * 32, 1000, connector_no=2)
     site.station.perform(site.station.guard.block(Latch(CP, 2, "smoke", 0), site.at()))
+    site.station.perform(site.station.alarms.raise_alarm("drill_due", "station", 0))
+    await site.settle()
+    site.facts.clear()
     site.journal.recovered = "station.db.broken: torn"  # what the writer says of it
     for table in ("state",):
         with sqlite3.connect(site._folder() / "station.db") as db:
@@ -82,7 +85,9 @@ async def test_a_new_file_gets_the_whole_state(site: Site) -> None:
             db.execute(f"DELETE FROM {table}")
     site.station.stores.on_journal_trouble()
     await site.settle()
-    assert "storage_failed" in [alarm.code for alarm in site.told(e.AlarmRaised)]
+    told = [alarm.code for alarm in site.told(e.AlarmRaised)]
+    assert "storage_failed" in told
+    assert "drill_due" in told, "what was to tell of it went with the file"
     await site.crash()
     assert site.station.book.by_number(number) is not None
     assert site.station.book.closed.get("1" * 32) is not None
@@ -132,6 +137,7 @@ async def test_what_was_lost_is_counted_shown_at_once_and_told_afterwards(
     escalated = e.AlarmEscalated(occurred_at=site.clock.now(), alarm_id=UUID(int=1), level=1)
     while site.journal.lost < 3:
         site.station.tell(escalated)
+    site.station.perform(site.station.alarms.raise_alarm("drill_due", "station", 0))
     await failed.wait()
     lost = site.journal.lost
     site.station.tick()
@@ -148,6 +154,10 @@ async def test_what_was_lost_is_counted_shown_at_once_and_told_afterwards(
     await site.settle()
     (told,) = [a for a in site.told(e.AlarmRaised) if a.code == "facts_lost"]
     assert told.params == {"facts": str(lost)}
+    due = site.station.alarms.find("drill_due", "station")
+    assert due is not None
+    heard = [each.alarm_id for each in site.told(e.AlarmRaised) if each.code == "drill_due"]
+    assert heard == [due.alarm_id], "it was lost when it was raised"
     assert site.told(e.StationStateReported), "from which HQ heals what it can"
 
 
