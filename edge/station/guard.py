@@ -17,6 +17,7 @@ from edge.safety.latches import UNREADABLE, Latch, Latches
 from edge.station import alarms
 from edge.station.alarms import OpenAlarm
 from edge.station.effects import Effects
+from edge.station.protection import DOCUMENT
 from edge.station.stored import decode_one
 from shared.clock import from_ms
 from shared.contracts import events as e
@@ -300,7 +301,8 @@ class Guard:
         """Have the engine end the alarms of its own whose causes went while nobody looked."""
         safety = self._station.safety
         for alarm in self._station.alarms.open_alarms():
-            if alarm.code in _NOT_JUDGED or alarm.code not in safety.hands.matrix.rows:
+            judged = alarm.code not in _NOT_JUDGED and alarm.object != DOCUMENT
+            if not judged or alarm.code not in safety.hands.matrix.rows:
                 continue
             if (alarm.code, alarm.object) not in safety.hands.causes:
                 at = Moment(alarm.raised_ms, now.mono_s)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KIND = "protection"
+DOCUMENT = "channel:document"
+"""Object of the alarm that stands while something is wrong with the document that holds."""
 _PUBLISHED = "published"
 _STAFF = "staff"
 _LOST = "what HQ published cannot be read; publish it again"
@@ -135,7 +137,7 @@ def activate(station: Station) -> Effects:
         )
     )
     problem = station.protection.problem
-    code, subject = "protection_degraded", "channel:document"
+    code, subject = "protection_degraded", DOCUMENT
     if problem:
         effects.add(
             station.alarms.raise_alarm(code, subject, now.wall_ms, channel=f"document ({problem})")

@@ -282,3 +282,14 @@ async def test_hq_is_told_the_ids_that_are_open(site: Site) -> None:
     ids = [fact.alarm_id for fact in site.told(e.AlarmRaised) if fact.code == "clock_offset"]
     assert ids[-1] in open_ids
     assert ids[0] not in open_ids
+
+
+async def test_a_document_that_is_lost_stays_an_alarm_through_restarts(site: Site) -> None:
+    await site.command(publish(3))
+    site.journal.append([], [Put("protection", "published", b"\xc1")])
+    await site.settle()
+    for _ in range(2):
+        await site.restart()
+        for _ in range(70):
+            await site.tick(1)
+        assert site.station.alarms.is_open("protection_degraded", "channel:document")
