@@ -16,16 +16,21 @@ from sqlmodel.sql.expression import SelectOfScalar
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import texts_of
 from cloud.core.db import Sessions
+from cloud.web.texts import Texts, catalogue
+from cloud.web.things import thing
 
 if TYPE_CHECKING:
+    from cloud.protection.titles import Titles
     from cloud.stations.models import Station
 
 COLUMNS = (
     "id",
     "station_no",
+    "station",
     "severity",
     "code",
     "title",
+    "place",
     "object",
     "drill",
     "raised_at",
@@ -45,29 +50,34 @@ async def csv_lines(
     sessions: Sessions,
     statement: SelectOfScalar[Alarm],
     stations: Mapping[UUID, Station],
+    titles: Mapping[UUID | None, Titles],
     *,
     chinese: bool,
 ) -> AsyncIterator[bytes]:
     """Yield a file: UTF-8 with its mark so that spreadsheets see Chinese, newest alarm first.
 
-    Times are ISO 8601 on the station's clock.
+    Times are ISO 8601 on the station's clock, places what people call them: `titles` by station.
     """
+    texts = catalogue()["zh" if chinese else "en"]
     yield b"\xef\xbb\xbf" + csv_line(COLUMNS)
     ordered = statement.order_by(col(Alarm.id).desc()).execution_options(yield_per=_ROWS_AT_ONCE)
     async with sessions() as session:
         async for alarm in await session.stream_scalars(ordered):
             station = stations.get(alarm.station_id) if alarm.station_id else None
-            yield csv_line(_cells(alarm, station, chinese=chinese))
+            place = thing(texts, alarm.object, titles.get(alarm.station_id, {}))
+            yield csv_line(_cells(alarm, station, place, texts))
 
 
-def _cells(alarm: Alarm, station: Station | None, *, chinese: bool) -> tuple[str, ...]:
+def _cells(alarm: Alarm, station: Station | None, place: str, texts: Texts) -> tuple[str, ...]:
     zone = station.time_zone if station is not None else "UTC"
     return (
         str(alarm.id),
         station.station_no if station is not None else "",
+        texts.name(station.name_zh, station.name_en) if station is not None else "",
         alarm.severity.value,
         alarm.code,
-        texts_of(alarm.code, alarm.params, chinese=chinese).title,
+        texts_of(alarm.code, alarm.params, chinese=texts.chinese).title,
+        place,
         alarm.object,
         "true" if alarm.drill else "false",
         csv_time(alarm.raised_at, zone),

@@ -28,6 +28,7 @@ from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
 from cloud.core.language import wants_chinese
 from cloud.core.pagination import Page, PageDep, newest_first
+from cloud.protection.titles import titles_of
 from cloud.stations import lookup
 
 router = APIRouter(prefix="/api/v1/alarms", tags=["alarms"])
@@ -93,6 +94,7 @@ async def export_alarms(
         sessions,
         queries.matching(staff.operator_id, wanted, clock.now()),
         {station.id: station for station in stations},
+        await titles_of(session, staff.operator_id, {station.id for station in stations}),
         chinese=wants_chinese(accept_language),
     )
     return StreamingResponse(

@@ -30,13 +30,16 @@ class Texts(Struct, frozen=True):
     advice: str
 
 
+_MISSING = "…"
+
+
 class _Lenient(Formatter):
-    """Fills braces from params; what is not given stays visible as it is."""
+    """Fills braces from params; what is not given is left open."""
 
     def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
-        """Return the value of a name, or the name in braces."""
+        """Return the value of a name, an ellipsis where there is none."""
         del args
-        return kwargs.get(key, f"{{{key}}}")
+        return kwargs.get(key) or _MISSING
 
 
 _formatter = _Lenient()

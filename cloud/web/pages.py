@@ -24,6 +24,7 @@ from cloud.web.error_pages import install_error_pages
 from cloud.web.forms import NONCE, SESSION, FormTokens, form_tokens, nonce_for, set_cookie
 from cloud.web.texts import COOKIE as LANGUAGE_COOKIE
 from cloud.web.texts import LANGUAGES, texts_for
+from cloud.web.things import thing
 
 THEME_COOKIE = "vw_theme"
 THEMES = ("auto", "light", "dark")
@@ -60,7 +61,7 @@ class Pages:
             undefined=StrictUndefined,
         )
         self._environment.filters |= {name: getattr(formats, name) for name in _FILTERS}
-        self._environment.globals["static"] = static_url
+        self._environment.globals |= {"static": static_url, "called": thing}
 
     def render(
         self, request: Request, name: str, *, status: int = 200, **context: Any

@@ -9,9 +9,12 @@ from zoneinfo import ZoneInfo
 
 from cloud.alarms.notify.models import NoticeKind
 from cloud.alarms.rules import RANK, texts_of, worst
+from cloud.web.texts import catalogue
+from cloud.web.things import thing
 
 if TYPE_CHECKING:
     from cloud.alarms.models import Alarm
+    from cloud.protection.titles import Titles
     from cloud.stations.models import Station
 
 SHOWN_MAX = 50
@@ -31,9 +34,16 @@ _SEVERITIES = {
 
 
 def message_of(
-    kind: NoticeKind, alarms: Sequence[Alarm], station: Station | None, now: datetime
+    kind: NoticeKind,
+    alarms: Sequence[Alarm],
+    station: Station | None,
+    now: datetime,
+    titles: Titles | None = None,
 ) -> dict[str, Any]:
-    """Return what is sent, as data; the worst alarms first, at most fifty of `count`."""
+    """Return what is sent, as data; the worst alarms first, at most fifty of `count`.
+
+    `titles` are what people call the station's sensors and zones.
+    """
     ordered = sorted(alarms, key=lambda alarm: (RANK[alarm.severity], alarm.raised_at))
     return {
         "type": f"alarm.{kind.value}",
@@ -48,7 +58,7 @@ def message_of(
         "severity": worst(alarm.severity for alarm in alarms).value if alarms else "info",
         "drill": bool(alarms) and all(alarm.drill for alarm in alarms),
         "count": len(alarms),
-        "alarms": [_alarm(alarm) for alarm in ordered[:SHOWN_MAX]],
+        "alarms": [_alarm(alarm, titles or {}) for alarm in ordered[:SHOWN_MAX]],
     }
 
 
@@ -85,7 +95,7 @@ def lines(message: dict[str, Any], language: str) -> list[str]:
         drill = ("[演练] " if zh else "[DRILL] ") if alarm["drill"] else ""
         text += [
             f"{drill}{severity} · {alarm['title'][word]}",
-            f"{alarm['object']} · {at:%Y-%m-%d %H:%M:%S %Z}",
+            f"{alarm['place'][word]} · {at:%Y-%m-%d %H:%M:%S %Z}",
             alarm["advice"][word],
             "",
         ]
@@ -95,12 +105,13 @@ def lines(message: dict[str, Any], language: str) -> list[str]:
     return text
 
 
-def _alarm(alarm: Alarm) -> dict[str, Any]:
+def _alarm(alarm: Alarm, titles: Titles) -> dict[str, Any]:
     zh, en = (texts_of(alarm.code, alarm.params, chinese=chinese) for chinese in (True, False))
     return {
         "id": str(alarm.id),
         "code": alarm.code,
         "object": alarm.object,
+        "place": {word: thing(texts, alarm.object, titles) for word, texts in catalogue().items()},
         "severity": alarm.severity.value,
         "drill": alarm.drill,
         "title": {"zh": zh.title, "en": en.title},

@@ -22,6 +22,7 @@ from cloud.alarms.notify.models import Channel, Notice, NoticeKind, Rule, Told
 from cloud.alarms.notify.planning import Due, concerns, due_now, next_at
 from cloud.alarms.rules import RANK, worst
 from cloud.core.commands import TIME_SCALE
+from cloud.protection.titles import titles_of
 from cloud.stations import lookup
 from shared.clock import to_ms
 from shared.contracts.words import Severity
@@ -85,21 +86,21 @@ async def _write(session: AsyncSession, wishes: Sequence[_Wish], now: datetime) 
         for alarm in alarms:
             alarm.notify_at = min(filter(None, (alarm.notify_at, held_until)))
         return False
+    operator_id, station_id = first.alarm.operator_id, first.alarm.station_id
     station = None
-    if first.alarm.station_id is not None:
-        station = await lookup.station_by_id(
-            session, first.alarm.operator_id, first.alarm.station_id
-        )
+    if station_id is not None:
+        station = await lookup.station_by_id(session, operator_id, station_id)
+    titles = await titles_of(session, operator_id, {station_id})
     notice = Notice(
         id=uuid7(to_ms(now)),
-        operator_id=first.alarm.operator_id,
+        operator_id=operator_id,
         channel_id=first.due.channel_id,
         rule_id=first.rule.id,
-        station_id=first.alarm.station_id,
+        station_id=station_id,
         kind=first.due.kind,
         severity=worst(alarm.severity for alarm in alarms),
         alarm_row_ids=[str(alarm.id) for alarm in alarms],
-        message=message_of(first.due.kind, alarms, station, now),
+        message=message_of(first.due.kind, alarms, station, now, titles.get(station_id)),
         next_try_at=now,
         created_at=now,
     )

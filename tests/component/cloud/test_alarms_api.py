@@ -17,7 +17,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from cloud.core.db import Sessions
 from cloud.core.security import Role
+from cloud.protection.service import publish
 from cloud.stations.models import Station
 from cloud.worker import Worker
 from shared.contracts.commands import AcknowledgeAlarm, ShelveAlarm
@@ -42,6 +44,19 @@ async def address(api: FastAPI) -> AsyncIterator[str]:
     await serving
 
 
+CABINET = {
+    "devices": [
+        {
+            "name": "cabinet",
+            "line": "field",
+            "profile": "generic-dry-contacts-1",
+            "unit_id": 1,
+            "title_zh": "配电柜",
+        }
+    ]
+}
+
+
 def raised(alarm_id: UUID, **changes: Any) -> AlarmRaised:
     fields: dict[str, Any] = {
         "occurred_at": NOW,
@@ -54,7 +69,12 @@ def raised(alarm_id: UUID, **changes: Any) -> AlarmRaised:
 
 
 async def test_people_work_through_a_list_and_the_station_hears_of_it(
-    worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
+    worker: Worker,
+    link: TestStation,
+    client: httpx.AsyncClient,
+    log_in: LogIn,
+    sessions: Sessions,
+    station: Station,
 ) -> None:
     who = await log_in(Role.DISPATCHER)
     door, smoke = uuid4(), uuid4()
@@ -100,6 +120,16 @@ async def test_people_work_through_a_list_and_the_station_hears_of_it(
         ("smoke", link.station_no),
         ("door_open", link.station_no),
     ]
+    async with sessions() as session, session.begin():
+        await publish(
+            session,
+            operator_id=station.operator_id,
+            station_id=station.id,
+            document=CABINET,
+            expected=0,
+            by="li",
+            now=NOW,
+        )
     exported = await client.get(
         "/api/v1/alarms/export?view=all", headers=who | {"Accept-Language": "zh"}
     )
@@ -107,6 +137,10 @@ async def test_people_work_through_a_list_and_the_station_hears_of_it(
     rows = list(csv.DictReader(io.StringIO(exported.content.decode("utf-8-sig"))))
     assert [(row["code"], row["title"], row["object"]) for row in rows if row["code"] == "smoke"]
     assert {row["object"] for row in rows} == {"sensor:cabinet", "'=zone:A"}
+    assert {(row["station"], row["place"]) for row in rows} == {
+        ("站", "配电柜"),
+        ("站", "'=zone A"),
+    }
     assert {row["raised_at"] for row in rows} == {"2026-11-22T14:00:00+08:00"}
 
     audit = (await client.get("/api/v1/audit", headers=await log_in(Role.ADMIN))).json()["items"]

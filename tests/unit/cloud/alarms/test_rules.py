@@ -25,14 +25,15 @@ def test_the_first_known_language_wins(header: str, chinese: bool) -> None:
     assert wants_chinese(header) is chinese
 
 
-def test_what_is_not_given_stays_visible() -> None:
+def test_what_is_not_given_is_left_open() -> None:
     assert (
         texts_of("clock_offset", {"offset_s": "75"}, chinese=True).title == "充电桩时钟偏差 75 秒"
     )
-    assert (
-        texts_of("clock_offset", {}, chinese=False).title
-        == "Charge point clock off by {offset_s} s"
-    )
+    assert texts_of("clock_offset", {}, chinese=False).title == "Charge point clock off by … s"
+    assert texts_of("clock_offset", {"offset_s": ""}, chinese=True).title == "充电桩时钟偏差 … 秒"
+    # What comes from outside is no template.
+    odd = {"offset_s": "{x}", "x": "y"}
+    assert texts_of("clock_offset", odd, chinese=False).title.endswith("{x} s")
 
 
 def test_a_code_of_a_newer_station_is_its_own_title() -> None:
@@ -45,3 +46,4 @@ def test_every_alarm_says_something(code: str, chinese: bool) -> None:
     texts = texts_of(code, {}, chinese=chinese)
     assert texts.title
     assert texts.advice
+    assert "{" not in texts.title + texts.advice

@@ -50,8 +50,30 @@ def test_the_worst_comes_first_in_both_languages() -> None:
     assert subject(message, "en") == "[Critical] Alarm Station one S-1: Smoke (+1)"
     assert subject(message, "zh") == "[紧急] 告警 一号站 S-1: 烟雾报警 (+1)"
     text = lines(message, "zh")
-    assert "zone:A · 2026-11-22 14:00:00 CST" in text
+    assert "区域 A · 2026-11-22 14:00:00 CST" in text
     assert any("拨打 119" in line for line in text)
+
+
+def test_places_have_the_names_that_people_know() -> None:
+    titles = {"zone:A": ("东侧", "East"), "sensor:t1": ("变压器", "Transformer")}
+    places = {
+        "zone:A": ("东侧", "East"),
+        "sensor:t1/oil": ("变压器 · oil", "Transformer · oil"),
+        "sensor:t2": ("传感器 t2", "Sensor t2"),
+        "connector:32010600019236:1": ("充电枪 …019236 1号枪", "Connector …019236 #1"),
+        "charge_point:32010600019236": ("充电桩 …019236", "Charge point …019236"),
+        "station": ("场站", "Station"),
+        "brand_new:x:y": ("brand_new x · y", "brand_new x · y"),
+    }
+    for object_, (zh, en) in places.items():
+        one = alarm(1, "smoke", Severity.CRITICAL)
+        one.object = object_
+        message = message_of(NoticeKind.RAISED, [one], STATION, NOW, titles)
+        [told] = message["alarms"]
+        # Programs go by the object, people by the place.
+        assert (told["object"], told["place"]) == (object_, {"zh": zh, "en": en})
+        assert any(line.startswith(f"{zh} · ") for line in lines(message, "zh"))
+        assert any(line.startswith(f"{en} · ") for line in lines(message, "en"))
 
 
 def test_a_drill_is_marked_and_many_are_counted() -> None:
