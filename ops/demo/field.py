@@ -5,10 +5,24 @@ Pure data: HQ publishes it to the station, and the simulator of the sensors play
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
-from ops.demo.world import StationPlan
-from shared.contracts.protection import Contact, Device, Output, OutputKind, Protection, Site, Zone
+from msgspec import structs
+
+from ops.demo.world import SCALE, StationPlan
+from shared.contracts.protection import (
+    AnyRule,
+    Contact,
+    Device,
+    Output,
+    OutputKind,
+    Protection,
+    Quantity,
+    Rate,
+    Site,
+    Zone,
+)
+from shared.protection import BUILT_IN_RULES
 
 LINE = "field"
 ZONE_A, ZONE_B, TRANSFORMER = "A", "B", "transformer"
@@ -26,9 +40,17 @@ def connectors_of(plan: StationPlan, zone: str) -> tuple[tuple[str, int], ...]:
     return tuple(place for place in plan.connectors if place[0] in inside)
 
 
-def protection_of(plan: StationPlan) -> Protection:
-    """Return the station's protection document; rules and matrix are the built-in ones."""
+def protection_of(plan: StationPlan, scale: float = SCALE) -> Protection:
+    """Return the station's protection document; rules and matrix are the built-in ones.
+
+    Batteries warm by the demo's clock and the station judges by real seconds: what warms in half
+    an hour would be a trip wherever somebody stays for a while. Their slope is scaled.
+    """
     return Protection(
+        rules=tuple(
+            structs.replace(rule, per_s=rule.per_s * scale) if _is_of_batteries(rule) else rule
+            for rule in BUILT_IN_RULES
+        ),
         devices=_devices(),
         zones=(
             Zone(
@@ -49,6 +71,10 @@ def protection_of(plan: StationPlan) -> Protection:
         outputs=(*_sounders(), *_contactors(plan)),
         site=_site(plan),
     )
+
+
+def _is_of_batteries(rule: AnyRule) -> TypeGuard[Rate]:
+    return isinstance(rule, Rate) and rule.select.quantity is Quantity.BATTERY_TEMP_MAX_C
 
 
 def _devices() -> tuple[Device, ...]:

@@ -46,8 +46,8 @@ Say = Callable[[str], None]
 class StationProcesses:
     """One station: its agent, its line to HQ, its simulator and its customers."""
 
-    def __init__(self, plan: StationPlan, folder: Path, line: Line) -> None:
-        """Prepare only."""
+    def __init__(self, plan: StationPlan, folder: Path, line: Line, scale: float) -> None:
+        """Prepare only. `scale` is how fast the wall clock runs."""
         self.plan = plan
         self.folder = folder / plan.station_no
         self.line = line
@@ -58,7 +58,7 @@ class StationProcesses:
         self.pin = ""
         """Of somebody on site who may do everything there; HQ makes it."""
         self.socket = self.folder / "agent.sock"
-        self.document = protection_of(plan)
+        self.document = protection_of(plan, scale)
         self.layout = folder / f"{plan.station_no}-sensors.json"
         self.config = self.folder / "edge.toml"
         self.book = folder / f"{plan.station_no}-simulator.jsonl"
@@ -194,7 +194,7 @@ class Stage:
         say("stations: secrets, charge points, tariff, cards")
         for plan in self.world.stations:
             line = await stack.enter_async_context(Line(self.servers.endpoints.mqtt_port))
-            station = StationProcesses(plan, self.folder, line)
+            station = StationProcesses(plan, self.folder, line, self.world.scale)
             self.stations.append(station)
             await self._provision(station)
         await self._make_tokens()

@@ -14,6 +14,8 @@ from ops.demo.field import LINE, connectors_of, protection_of
 from ops.demo.world import make_world
 from ops.sim.sensors.installation import Installation
 from ops.sim.sensors.layout import load
+from shared.contracts.protection import Rate
+from shared.protection import BUILT_IN_RULES
 from shared.protection.document import read_tables
 from tests.fakes.manual_clock import ManualClock
 
@@ -37,3 +39,11 @@ def test_every_connector_stands_in_one_zone_and_behind_one_contactor() -> None:
     zones = [*connectors_of(PLAN, "A"), *connectors_of(PLAN, "B")]
     contactors = [place for output in document.outputs for place in output.connectors]
     assert sorted(zones) == sorted(contactors) == sorted(PLAN.connectors)
+
+
+def test_a_battery_that_warms_by_the_demos_clock_is_no_danger() -> None:
+    """12 °C in half an hour of that clock are ordinary; they take 15 real seconds."""
+    (rule,) = [r for r in protection_of(PLAN, 120).rules or () if r.code == "battery_heating_fast"]
+    assert isinstance(rule, Rate)
+    assert rule.per_s * rule.window_s > 12
+    assert protection_of(PLAN, 1).rules == BUILT_IN_RULES
