@@ -162,7 +162,7 @@ def _outputs() -> tuple[OutputView, ...]:
             kind=OutputKind.SIREN,
             ordered_on=True,
             reads_on=False,
-            fault="reads back off",
+            fault="reads_off",
         ),
         OutputView(name="feed1", kind=OutputKind.CONTACTOR, ordered_on=False, reads_on=False),
         OutputView(name="dog", kind=OutputKind.WATCHDOG, ordered_on=True, reads_on=None),
@@ -296,7 +296,7 @@ def degraded() -> StationView:
     """Return a station whose HQ is away and whose smoke line is silent."""
     view = calm()
     silent = ChannelView(
-        name="line1", title_zh="一号总线", title_en="Line 1", ok=False, reason="no answer"
+        name="line1", title_zh="一号总线", title_en="Line 1", ok=False, reason="no_answer"
     )
     system = structs.replace(
         view.system, hq_connected=False, hq_last_error="timed out", backlog_records=128

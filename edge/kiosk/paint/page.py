@@ -29,12 +29,13 @@ def page(
     """Return a page in exactly this size (width, height); `scroll` lines are above its top."""
     width, height = size
     colours = look.palette
-    head = title_lines(view.title, view.note, view.warning, look, width)
     foot = keys(hints, width, colours.card)
-    room = max(0, height - len(head) - 1)
     placed = _placed(view, look, width)
+    room = max(0, height - (2 if view.warning else 1) - 1)
     first = _first(placed, view.chosen, scroll, room)
     shown = placed[first : first + room]
+    note = _with_rest(view.note, len(placed) - first - len(shown), look)
+    head = title_lines(view.title, note, view.warning, look, width)
     hits = [
         Hit(0, len(head) + y, width, 1, entry.action)
         for y, entry in enumerate(shown)
@@ -49,6 +50,11 @@ def page(
 def length(view: PageView, look: Look, width: int) -> int:
     """Return how many lines the rows of a page take."""
     return len(_placed(view, look, width))
+
+
+def _with_rest(note: str, below: int, look: Look) -> str:
+    """Return the note of a page; what is below its last line is never left unsaid."""
+    return f"{look.text('page.more', n=below)}  {note}".rstrip() if below > 0 else note
 
 
 def title_lines(title: str, note: str, warning: str, look: Look, width: int) -> list[Line]:

@@ -165,13 +165,15 @@ def _cards(cards: tuple[CardView, ...], look: Look, width: int, height: int) -> 
     columns = _columns(len(cards), width)
     rows = -(-len(cards) // columns)
     tall = min(_CARD_ROWS_MAX, height // rows)
-    widths = _shares(width - _GAP, columns)
+    # All alike: what one card has room for, each has.
+    share = (width - _GAP) // columns
+    left = (width - _GAP - share * columns) // 2
     between = 1 if tall >= 4 and (height - rows * tall < rows) and tall % 2 == 0 else 0
     lines = []
     for start in range(0, len(cards), columns):
-        parts: list[Frame] = []
-        sizes: list[int] = []
-        for view, share in zip(cards[start : start + columns], widths, strict=False):
+        parts: list[Frame] = [blank(left, tall, ink)]
+        sizes: list[int] = [left]
+        for view in cards[start : start + columns]:
             parts += [blank(_GAP, tall, ink), _spaced(view, look, share - _GAP, tall, between)]
             sizes += [_GAP, share - _GAP]
         lines.append(sized(beside(parts, sizes), width, tall, ink))
@@ -183,11 +185,6 @@ def _cards(cards: tuple[CardView, ...], look: Look, width: int, height: int) -> 
 def _spaced(view: CardView, look: Look, width: int, height: int, between: int) -> Frame:
     frame = card(view, width, height - between, look.signs.blocks)
     return sized(frame, width, height, look.palette.text)
-
-
-def _shares(width: int, parts: int) -> list[int]:
-    base, extra = divmod(width, parts)
-    return [base + (index < extra) for index in range(parts)]
 
 
 def _abnormal(entries: tuple[SensorView, ...], look: Look, width: int, height: int) -> Frame:

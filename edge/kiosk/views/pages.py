@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from edge.kiosk.look import Look
+from edge.kiosk.look import Look, texts
 from edge.kiosk.views.page import GAP, Cell, PageView, Row, Tone, fact, heading, paragraph
 from edge.kiosk.views.status import stale_text
 from edge.kiosk.views.values import (
@@ -13,6 +13,7 @@ from edge.kiosk.views.values import (
     bytes_text,
     clock,
     energy,
+    fault,
     is_shelved,
     local,
     money,
@@ -194,6 +195,8 @@ def _alarm_detail(view: StationView, alarm: AlarmView, look: Look) -> Iterator[R
     if alarm.acknowledged_by:
         when = "" if alarm.acknowledged_ms is None else f"  {clock(view, alarm.acknowledged_ms)}"
         yield fact(look.text("alarms.by"), alarm.acknowledged_by + when)
+    if alarm.silenced:
+        yield fact(look.text("alarms.sound"), look.text("alarms.silenced"))
     if is_shelved(alarm, view.at_ms) and alarm.shelved_until_ms is not None:
         until = clock(view, alarm.shelved_until_ms)
         text = f"{look.text('alarms.until', time=until)}  {alarm.shelved_reason}"
@@ -248,7 +251,7 @@ def system(view: StationView, look: Look, *, stale: bool = False) -> PageView:
         ),
         GAP,
         heading(look.text("system.protection")),
-        fact(look.text("system.document"), f"{state.protection} {state.protection_sha256[:12]}"),
+        fact(look.text("system.document"), f"{_source(view, look)} {state.protection_sha256[:12]}"),
         fact(
             look.text("system.pins"),
             look.text("system.yes" if state.pins_set else "system.no"),
@@ -272,6 +275,16 @@ def _link(view: StationView, look: Look) -> tuple[str, Tone]:
     return f"{look.text('wall.off')}  {view.system.hq_last_error}".rstrip(), Tone.WARN
 
 
+def _source(view: StationView, look: Look) -> str:
+    """Return who gave the protection document: `hq 7`, a file, or nobody."""
+    source = view.system.protection
+    key = f"source.{source}"
+    if key in texts():
+        return look.text(key)
+    name, _, version = source.partition(" ")
+    return f"{look.text('system.hq')} {version}" if name == "hq" else source
+
+
 def _offset(offset_ms: int | None) -> str:
     return "-" if offset_ms is None else f"{offset_ms:+d} ms"
 
@@ -293,7 +306,7 @@ def _channels(view: StationView, look: Look) -> Iterator[Row]:
             (
                 Cell(look.title(channel)),
                 Cell(f"{mark} {age}", Tone.GOOD if channel.ok else Tone.BAD),
-                Cell(channel.reason, Tone.WARN),
+                Cell(fault(channel.reason, look), Tone.WARN),
             )
         )
 
@@ -305,16 +318,15 @@ def outputs(view: StationView, look: Look) -> Iterator[Row]:
         yield paragraph(look.text("system.none"), Tone.DIM)
     for output in view.outputs:
         reads = "?" if output.reads_on is None else _switch(output, output.reads_on, look)
-        wrong = bool(output.fault) or (
-            output.reads_on is not None and output.reads_on != output.ordered_on
-        )
+        wrong = bool(output.fault) or output.reads_on not in {None, output.ordered_on}
+        tone = Tone.BAD if wrong else Tone.DIM if output.reads_on is None else Tone.GOOD
         yield Row(
             (
                 Cell(output.name),
                 Cell(look.text(f"output.{output.kind.value}"), Tone.DIM),
                 Cell(_switch(output, output.ordered_on, look)),
-                Cell(f"{look.text('system.reads')} {reads}", Tone.BAD if wrong else Tone.GOOD),
-                Cell(output.fault, Tone.BAD),
+                Cell(f"{look.text('system.reads')} {reads}", tone),
+                Cell(fault(output.fault, look), Tone.BAD),
             )
         )
 

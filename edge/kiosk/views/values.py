@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from edge.kiosk.look import Look
+from edge.kiosk.look import Look, texts
 from edge.view import AlarmView, PointView, StationView
 from shared.clock import from_ms
 from shared.contracts.protection import CONTACTS, Quality, Quantity
@@ -125,6 +125,12 @@ def contact(quantity: Quantity, closed: bool, look: Look) -> str:
     if quantity is Quantity.OUTPUT_ON:
         return look.text("contact.on" if closed else "contact.off")
     return look.text("contact.tripped" if closed else "contact.normal")
+
+
+def fault(code: str, look: Look) -> str:
+    """Return why something fails, in words; what is not a code is said as the agent says it."""
+    key = f"fault.{code}"
+    return look.text(key) if key in texts() else look.pick(code, code)
 
 
 def by_urgency(alarms: tuple[AlarmView, ...]) -> list[AlarmView]:

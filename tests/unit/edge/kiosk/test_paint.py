@@ -33,6 +33,7 @@ INK = Ink("#ffffff", "#000000")
 TEXT = st.text(alphabet="ab 充电桩1,。-°▶", max_size=40)
 SIZES = st.tuples(st.integers(1, 220), st.integers(1, 70))
 LOOKS = (Look(Language.ZH), Look(Language.EN), Look(Language.ZH, SIXTEEN, ASCII))
+SIZES_LOOKED_AT = ((160, 45), (106, 30), (80, 24))
 HINTS = (KeyHint("A", "确认", "acknowledge"), KeyHint("L", "English", "language"))
 
 
@@ -92,6 +93,24 @@ def test_a_list_is_scrolled_to_what_is_chosen() -> None:
     view = pages.alarm_list(structs.replace(calm(), alarms=alarms), look, chosen=40)
     frame = page.page(view, look, HINTS, (80, 24))
     assert any("第40个" in "".join(span.text for span in line) for line in frame.lines)
+
+
+def test_a_page_says_how_much_of_it_is_below() -> None:
+    look = Look(Language.EN)
+    sheet = sheets.responder(burning(), look)
+    lines = page.length(sheet, look, 80)
+    for scroll, said in ((0, f"{lines - 14} more lines"), (3, f"{lines - 17} more lines")):
+        frame = page.page(sheet, look, HINTS, (80, 16), scroll=scroll)
+        assert said in frame.lines[0][-1].text
+    end = page.page(sheet, look, HINTS, (80, 16), scroll=lines)
+    assert "more lines" not in "".join(span.text for span in end.lines[0])
+
+
+def test_cards_are_all_as_wide() -> None:
+    """So that all connectors in one state say the same of it."""
+    for size in SIZES_LOOKED_AT:
+        frame = wall.wall(wall_view(calm(), LOOKS[0]), LOOKS[0], HINTS, *size)
+        assert len({hit.width for hit in frame.hits if hit.action.startswith("detail")}) == 1
 
 
 def test_big_words_are_as_wide_as_they_say() -> None:

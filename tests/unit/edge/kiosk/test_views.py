@@ -231,6 +231,32 @@ def test_an_output_that_does_not_read_back_stands_out() -> None:
     assert siren.cells[4].text == "reads back off"
 
 
+def test_what_fails_is_said_in_the_language_of_the_screen() -> None:
+    (siren,) = [row for row in pages.outputs(calm(), ZH) if "siren2" in row.cells[:1][0].text]
+    assert siren.cells[4].text == "回读为关"
+    assert "无应答" in words(pages.system(degraded(), ZH))
+    assert values.fault("aplay: not installed", ZH) == "aplay: not installed"
+    assert values.fault("", ZH) == ""
+
+
+def test_an_output_that_nobody_can_read_is_neither_good_nor_bad() -> None:
+    rows = list(pages.outputs(calm(), EN))
+    dog = next(row for row in rows if row.cells and row.cells[0].text == "dog")
+    assert (dog.cells[3].text, dog.cells[3].tone) == ("reads ?", pages.Tone.DIM)
+
+
+def test_where_the_rules_come_from_is_said_in_words() -> None:
+    for source, said in (("built-in", "内置"), ("file", "本地文件"), ("hq 7", "总部 7")):
+        system = structs.replace(calm().system, protection=source)
+        text = words(pages.system(structs.replace(calm(), system=system), ZH))
+        assert f"规则版本 {said} " in text
+
+
+def test_the_list_says_what_was_silenced() -> None:
+    assert "Sound" not in words(pages.alarm_list(burning(smoke()), EN))
+    assert "Sound silenced" in words(pages.alarm_list(burning(smoke(silenced=True)), EN))
+
+
 # The trend
 
 
