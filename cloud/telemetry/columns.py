@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloud.telemetry.models import KIND_CODES, width_of
-from shared.contracts.telemetry import COLUMNS, MISSING, Block
+from shared.contracts.telemetry import COLUMNS, ID_SIZE, MISSING, Block
 from shared.contracts.words import SampleKind
 from shared.errors import MalformedContractError
 
@@ -38,7 +37,7 @@ class Samples:
 
     kind: SampleKind
     connectors: tuple[tuple[str, int], ...]
-    transaction_ids: tuple[UUID, ...]
+    transaction_ids: bytes
     keys: Matrix
     values: Matrix
 
@@ -97,7 +96,7 @@ def _read_stack(blocks: Sequence[Block], values: int, count: int) -> NDArray[np.
 
 def _indexes_are_good(stack: NDArray[np.int64], blocks: Sequence[Block]) -> list[bool]:
     connectors = np.array([len(block.connectors) for block in blocks])
-    transactions = np.array([len(block.transaction_ids) for block in blocks])
+    transactions = np.array([len(block.transaction_ids) for block in blocks]) // ID_SIZE
     good: list[bool] = (
         (stack[:, 1].min(axis=1) >= 0)
         & (stack[:, 1].max(axis=1) < connectors)
@@ -118,7 +117,7 @@ class Rows:
     """
 
     kind: SampleKind
-    transaction_ids: tuple[UUID, ...]
+    transaction_ids: bytes
     keys: Matrix
     values: Matrix
 
@@ -137,7 +136,8 @@ def make_rows(parts: Sequence[tuple[Samples, Sequence[int]]]) -> tuple[Rows, int
     times, index, transactions = np.concatenate([part.keys for part, _ in parts], axis=1)
     # Each part's indexes point into its own tables; the tables are joined too.
     index = index + np.repeat(_starts([len(part.connectors) for part, _ in parts]), counts)
-    starts = np.repeat(_starts([len(part.transaction_ids) for part, _ in parts]), counts)
+    id_counts = [len(part.transaction_ids) // ID_SIZE for part, _ in parts]
+    starts = np.repeat(_starts(id_counts), counts)
     charge_point_ids = np.array([each for _, numbers in parts for each in numbers])
     connector_nos = np.array([no for part, _ in parts for _, no in part.connectors])
     keys = np.vstack(
@@ -148,12 +148,12 @@ def make_rows(parts: Sequence[tuple[Samples, Sequence[int]]]) -> tuple[Rows, int
             np.where(transactions >= 0, transactions + starts, -1),
         )
     )
-    transaction_ids = [each for part, _ in parts for each in part.transaction_ids]
+    transaction_ids = b"".join(part.transaction_ids for part, _ in parts)
     values = np.concatenate([part.values for part, _ in parts], axis=1)
     limits = _limits(kind)
     misfits = (values < -limits - 1) | (values > limits)
     values[misfits | (values == MISSING)] = NO_VALUE
-    return Rows(kind, tuple(transaction_ids), keys, values), int(misfits.sum())
+    return Rows(kind, transaction_ids, keys, values), int(misfits.sum())
 
 
 def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -195,7 +195,7 @@ def _pack(rows: Rows, absent: NDArray[np.bool_], picked: Any) -> bytes:
     for name, column in zip(_KEY_COLUMNS, (*keys[:3], KIND_CODES[rows.kind]), strict=True):
         packed[name] = column
     if not absent[0]:
-        ids = np.array([key.bytes for key in rows.transaction_ids], dtype="V16")
+        ids = np.frombuffer(rows.transaction_ids, dtype=f"V{ID_SIZE}")
         packed["transaction_id"] = ids[keys[3]]
     for name, column, gone in zip(COLUMNS[rows.kind], rows.values, absent[1:], strict=True):
         if not gone:

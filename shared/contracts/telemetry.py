@@ -82,6 +82,9 @@ QUALITIES: tuple[Quality, ...] = (
 SAMPLES_MAX = 20_000
 """Samples that a block may claim; more is refused before memory is taken for them."""
 
+ID_SIZE = 16
+"""Bytes of a transaction's id in a block."""
+
 _SIZES = {"b": 1, "h": 2, "i": 4, "q": 8}
 _TYPECODES = (("b", 7), ("h", 15), ("i", 31), ("q", 63))
 
@@ -107,14 +110,15 @@ class Column(Struct, frozen=True, array_like=True):
 class Block(Struct, frozen=True, array_like=True):
     """Samples of one kind, ordered by connector and time.
 
-    `connectors` and `transaction_ids` are what the two index columns point into; index −1 means
-    no transaction. `columns` are those of `COLUMNS[kind]`; a longer list is of a newer sender.
+    `connectors` and `transaction_ids`, of 16 bytes each, are what the two index columns point
+    into; index −1 means no transaction. `columns` are those of `COLUMNS[kind]`; a longer list is
+    of a newer sender.
     """
 
     kind: SampleKind
     count: int
     connectors: tuple[tuple[str, int], ...]
-    transaction_ids: tuple[UUID, ...]
+    transaction_ids: bytes
     times_ms: Column
     connector_index: Column
     transaction_index: Column
@@ -174,7 +178,7 @@ def _make_block(kind: SampleKind, samples: list[Sample]) -> Block:
         kind=kind,
         count=len(samples),
         connectors=tuple(connectors),
-        transaction_ids=tuple(key for key in ids if key is not None),
+        transaction_ids=b"".join(key.bytes for key in ids if key is not None),
         times_ms=_make_column(times),
         connector_index=_make_column(connector_index),
         transaction_index=_make_column(transaction_index),
@@ -184,6 +188,10 @@ def _make_block(kind: SampleKind, samples: list[Sample]) -> Block:
 
 def _read_block(block: Block) -> Iterable[Sample]:
     columns = [read_column(c, block.count) for c in block.columns[: len(COLUMNS[block.kind])]]
+    ids = [
+        UUID(bytes=block.transaction_ids[start : start + ID_SIZE])
+        for start in range(0, len(block.transaction_ids), ID_SIZE)
+    ]
     places = zip(
         read_column(block.times_ms, block.count),
         read_column(block.connector_index, block.count),
@@ -192,12 +200,10 @@ def _read_block(block: Block) -> Iterable[Sample]:
         strict=True,
     )
     for at_ms, connector, transaction, values in places:
-        if not (
-            0 <= connector < len(block.connectors) and transaction < len(block.transaction_ids)
-        ):
+        if not (0 <= connector < len(block.connectors) and transaction < len(ids)):
             raise MalformedContractError("an index points outside its table")
         charge_point_no, connector_no = block.connectors[connector]
-        transaction_id = block.transaction_ids[transaction] if transaction >= 0 else None
+        transaction_id = ids[transaction] if transaction >= 0 else None
         yield Sample(block.kind, charge_point_no, connector_no, transaction_id, at_ms, values)
 
 
@@ -207,6 +213,8 @@ def _check_block(block: Block) -> None:
     # No database holds NUL, and no terminal should be shown the other control characters.
     if not all(charge_point_no.isprintable() for charge_point_no, _ in block.connectors):
         raise MalformedContractError("a charge point's number is not printable")
+    if len(block.transaction_ids) % ID_SIZE:
+        raise MalformedContractError("transactions are not of 16 bytes each")
     if len(block.columns) < len(COLUMNS[block.kind]):
         raise MalformedContractError(f"{len(block.columns)} columns of {block.kind}")
     count = block.count

@@ -114,7 +114,7 @@ def test_an_index_outside_its_table_is_refused() -> None:
     [block] = unpack_blocks(pack_samples([sample]))
     for broken in (
         structs.replace(block, connectors=()),
-        structs.replace(block, transaction_ids=()),
+        structs.replace(block, transaction_ids=b""),
         structs.replace(block, connectors=(("5" * 65, 1),)),
         structs.replace(block, connectors=(("55", 40_000),)),
     ):

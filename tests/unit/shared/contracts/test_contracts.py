@@ -149,6 +149,7 @@ def test_a_block_that_lies_about_its_size_is_refused() -> None:
         msgspec.structs.replace(block, count=telemetry.SAMPLES_MAX + 1),
         msgspec.structs.replace(block, columns=block.columns[:-1]),
         msgspec.structs.replace(block, connectors=()),
+        msgspec.structs.replace(block, transaction_ids=bytes(15)),
         msgspec.structs.replace(block, times_ms=telemetry.Column("d", b"12345678")),
     ):
         body = envelope.compress(msgspec.msgpack.encode((lie,)))
