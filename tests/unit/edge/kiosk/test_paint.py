@@ -6,7 +6,7 @@ import dataclasses
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from rich.cells import cell_len
@@ -55,6 +55,7 @@ def check(frame: Frame, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=["zh", "en", "ascii"])
+@settings(deadline=None)  # a dozen pages each time; how long that takes is the machine's matter
 @given(size=SIZES)
 def test_every_page_fits_every_size(look: Look, size: tuple[int, int]) -> None:
     view = burning(hot(), smoke())
