@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cloud.access.models import AccessToken
 from cloud.access.rules import SHAPES
 from cloud.access.schemas import TokenCreate
+from cloud.core.csv_export import FORMULA, MARK, csv_line
 from cloud.core.errors import BusinessError
 from shared.tokens import normalise
 
@@ -31,7 +32,7 @@ COLUMNS = (
 ROWS_MAX = 50_000
 BYTES_MAX = 8 * 1024 * 1024
 _ERRORS_MAX = 100
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WRITTEN = (*(name for name in COLUMNS if name != "password_md5"), "exposure_fen")
 
 
 class RowError(Struct, frozen=True):
@@ -97,22 +98,16 @@ def read_tokens(data: bytes) -> list[Row]:
     return rows
 
 
-def write_tokens(tokens: Iterable[tuple[AccessToken, Sequence[str], int]]) -> str:
-    """Return tokens as a file that spreadsheets open: with a mark, and no cell is a formula.
+def header_line() -> bytes:
+    """Return the first line of a file of tokens."""
+    return MARK + csv_line(_WRITTEN)
 
-    Args:
-        tokens: Each with the numbers of its stations and with its exposure in fen.
-    """
-    out = io.StringIO(newline="")
-    out.write("\ufeff")
-    columns = [name for name in COLUMNS if name != "password_md5"]
-    writer = csv.writer(out)
-    writer.writerow([*columns, "exposure_fen"])
-    for token, station_nos, exposure_fen in tokens:
-        values = token.model_dump(mode="json")
-        values |= {"station_nos": list(station_nos), "exposure_fen": exposure_fen}
-        writer.writerow([_cell(values[name]) for name in (*columns, "exposure_fen")])
-    return out.getvalue()
+
+def token_line(token: AccessToken, station_nos: Sequence[str], exposure_fen: int) -> bytes:
+    """Return the line of a token, with the numbers of its stations; without its password."""
+    values = token.model_dump(mode="json")
+    values |= {"station_nos": list(station_nos), "exposure_fen": exposure_fen}
+    return csv_line(_cell(values[name]) for name in _WRITTEN)
 
 
 def _check_header(names: Sequence[str]) -> None:
@@ -164,17 +159,11 @@ def _refuse(line: int, column: str, message: str) -> InvalidFileError:
     return InvalidFileError([RowError(line, column, message)])
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
+def _cell(value: Any) -> Any:
     if isinstance(value, list):
         return " ".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    # A spreadsheet would run it.
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _plain(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell

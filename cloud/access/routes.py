@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from starlette.responses import Response
 
 from cloud.access import service, transfer
 from cloud.access.csv_file import BYTES_MAX, InvalidFileError, read_tokens
 from cloud.access.models import AccessToken
 from cloud.access.schemas import ImportDone, TokenChange, TokenCreate, TokenRead
-from cloud.core.db import SessionDep
+from cloud.core.csv_export import csv_answer
+from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import error_responses
 from cloud.core.idempotency import IdempotencyDep
@@ -77,14 +78,13 @@ async def create_token(
     return await idempotency.once(session, staff, TokenRead, create, now=now)
 
 
-@router.get("/export", operation_id="tokens_export", response_class=Response)
-async def export_tokens(session: SessionDep, staff: Admin) -> Response:
+@router.get("/export", operation_id="tokens_export", response_class=StreamingResponse)
+async def export_tokens(request: Request, session: SessionDep, staff: Admin) -> StreamingResponse:
     """Return all tokens as CSV, for spreadsheets and for `import`; passwords are left out."""
-    return Response(
-        await transfer.export_tokens(session, operator_id=staff.operator_id),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="tokens.csv"'},
-    )
+    sessions: Sessions = request.app.state.sessions
+    stations = await lookup.stations_of(session, staff.operator_id)
+    numbers = {station.id: station.station_no for station in stations}
+    return csv_answer(transfer.token_lines(sessions, staff.operator_id, numbers), "tokens.csv")
 
 
 @router.post(

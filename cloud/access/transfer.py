@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, select
 
-from cloud.access.csv_file import InvalidFileError, Row, RowError, write_tokens
+from cloud.access.csv_file import InvalidFileError, Row, RowError, header_line, token_line
 from cloud.access.lists import publish_lists
 from cloud.access.models import AccessToken, Exposure, Scope
+from cloud.core.csv_export import parts_of
+from cloud.core.db import Sessions
 from cloud.stations import lookup
 from shared.clock import to_ms
 from shared.contracts.words import TokenKind
@@ -56,25 +58,51 @@ async def import_tokens(
     return made, len(rows) - made
 
 
-async def export_tokens(session: AsyncSession, *, operator_id: UUID) -> str:
-    """Return all tokens of an operator as a file, passwords left out."""
+async def token_lines(
+    sessions: Sessions, operator_id: UUID, numbers: Mapping[UUID, str]
+) -> AsyncIterator[bytes]:
+    """Yield all tokens of an operator as a file, passwords left out, the newest first.
+
+    `numbers` are those of the stations, by id.
+    """
+    yield header_line()
+    statement = select(AccessToken).where(AccessToken.operator_id == operator_id)
+    async for tokens in parts_of(sessions, statement, col(AccessToken.id)):
+        async with sessions() as session:
+            places = await _places(session, tokens, numbers)
+            exposures = await _exposures(session, operator_id, tokens)
+        yield b"".join(
+            token_line(token, sorted(places[token.id]), exposures.get((token.kind, token.value), 0))
+            for token in tokens
+        )
+
+
+async def _places(
+    session: AsyncSession, tokens: Sequence[AccessToken], numbers: Mapping[UUID, str]
+) -> dict[UUID, list[str]]:
     scoped = await session.execute(
-        select(Scope.token_id, Scope.station_id).where(Scope.operator_id == operator_id)
+        select(Scope.token_id, Scope.station_id).where(
+            col(Scope.token_id).in_([token.id for token in tokens])
+        )
     )
-    numbers = {each.id: each.station_no for each in await lookup.stations_of(session, operator_id)}
     places: dict[UUID, list[str]] = defaultdict(list)
     for token_id, station_id in scoped:
         places[token_id].append(numbers[station_id])
+    return places
+
+
+async def _exposures(
+    session: AsyncSession, operator_id: UUID, tokens: Sequence[AccessToken]
+) -> dict[_Key, int]:
     sums = await session.execute(
         select(Exposure.kind, Exposure.value, func.sum(Exposure.amount_fen))
-        .where(Exposure.operator_id == operator_id)
+        .where(
+            Exposure.operator_id == operator_id,
+            col(Exposure.value).in_([token.value for token in tokens]),
+        )
         .group_by(col(Exposure.kind), col(Exposure.value))
     )
-    exposures = {(kind, value): int(amount) for kind, value, amount in sums}
-    return write_tokens(
-        (token, sorted(places[token.id]), exposures.get(key, 0))
-        for key, token in (await _tokens(session, operator_id)).items()
-    )
+    return {(TokenKind(kind), value): int(amount) for kind, value, amount in sums}
 
 
 async def _tokens(session: AsyncSession, operator_id: UUID) -> dict[_Key, AccessToken]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,6 +12,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import texts_of
+from cloud.core.csv_export import MARK, csv_line, csv_time, parts_of
 from cloud.core.db import Sessions
 from cloud.web.texts import Texts, catalogue
 from cloud.web.things import thing
@@ -42,8 +40,6 @@ COLUMNS = (
     "repeats",
     "escalation_level",
 )
-_ROWS_AT_ONCE = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def csv_lines(
@@ -59,17 +55,16 @@ async def csv_lines(
     Times are ISO 8601 on the station's clock, places what people call them: `titles` by station.
     """
     texts = catalogue()["zh" if chinese else "en"]
-    yield b"\xef\xbb\xbf" + csv_line(COLUMNS)
-    ordered = statement.order_by(col(Alarm.id).desc()).execution_options(yield_per=_ROWS_AT_ONCE)
-    async with sessions() as session:
-        async for alarm in await session.stream_scalars(ordered):
+    yield MARK + csv_line(COLUMNS)
+    async for alarms in parts_of(sessions, statement, col(Alarm.id)):
+        for alarm in alarms:
             station = stations.get(alarm.station_id) if alarm.station_id else None
             place = thing(texts, alarm.object, titles.get(alarm.station_id, {}))
             yield csv_line(_cells(alarm, station, place, texts))
 
 
 def _cells(alarm: Alarm, station: Station | None, place: str, texts: Texts) -> tuple[str, ...]:
-    zone = station.time_zone if station is not None else "UTC"
+    zone = ZoneInfo(station.time_zone if station is not None else "UTC")
     return (
         str(alarm.id),
         station.station_no if station is not None else "",
@@ -89,18 +84,3 @@ def _cells(alarm: Alarm, station: Station | None, place: str, texts: Texts) -> t
         str(alarm.repeats),
         str(alarm.escalation_level),
     )
-
-
-def csv_time(at: datetime | None, zone: str) -> str:
-    """Return an instant as ISO 8601 on a station's clock, "" for none."""
-    if at is None:
-        return ""
-    return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).isoformat(timespec="seconds")
-
-
-def csv_line(cells: tuple[str, ...]) -> bytes:
-    """Return a line of a file that spreadsheets open."""
-    text = io.StringIO()
-    # A spreadsheet would run what looks like a formula.
-    csv.writer(text).writerow([f"'{c}" if c.startswith(_FORMULA) else c for c in cells])
-    return text.getvalue().encode()

@@ -23,6 +23,7 @@ from cloud.alarms.schemas import (
     TripRead,
 )
 from cloud.core.audit import note_change
+from cloud.core.csv_export import csv_answer
 from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
@@ -97,11 +98,7 @@ async def export_alarms(
         await titles_of(session, staff.operator_id, {station.id for station in stations}),
         chinese=wants_chinese(accept_language),
     )
-    return StreamingResponse(
-        lines,
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="alarms.csv"'},
-    )
+    return csv_answer(lines, "alarms.csv")
 
 
 @router.get("/trips", operation_id="alarms_trips")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlmodel import col
 from sqlmodel.sql.expression import SelectOfScalar
 
-from cloud.alarms.csv_file import csv_line, csv_time
 from cloud.alarms.models import Trip
 from cloud.alarms.trip_list import TripSeen, with_alarms
+from cloud.core.csv_export import MARK, csv_line, csv_time, parts_of
 from cloud.core.db import Sessions
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ COLUMNS = (
     "contactors",
     "alarm_id",
 )
-_ROWS_AT_ONCE = 500
 
 
 async def trip_csv_lines(
@@ -48,14 +48,12 @@ async def trip_csv_lines(
 
     Times are ISO 8601 on the station's clock; a figure that is awaited or not fitted is empty.
     """
-    yield b"\xef\xbb\xbf" + csv_line(COLUMNS)
-    newest = statement.order_by(col(Trip.id).desc()).limit(_ROWS_AT_ONCE)
-    async with sessions() as session:
-        part = (await session.scalars(newest)).all()
-        while part:
-            for seen in await with_alarms(session, part):
-                yield csv_line(_cells(seen, stations.get(seen.trip.station_id), chinese=chinese))
-            part = (await session.scalars(newest.where(col(Trip.id) < part[-1].id))).all()
+    yield MARK + csv_line(COLUMNS)
+    async for trips in parts_of(sessions, statement, col(Trip.id)):
+        async with sessions() as session:
+            found = await with_alarms(session, trips)
+        for seen in found:
+            yield csv_line(_cells(seen, stations.get(seen.trip.station_id), chinese=chinese))
 
 
 def _cells(seen: TripSeen, station: Station | None, *, chinese: bool) -> tuple[str, ...]:
@@ -63,7 +61,7 @@ def _cells(seen: TripSeen, station: Station | None, *, chinese: bool) -> tuple[s
     return (
         str(trip.trip_id),
         station.station_no if station is not None else "",
-        csv_time(trip.at, station.time_zone if station is not None else "UTC"),
+        csv_time(trip.at, ZoneInfo(station.time_zone if station is not None else "UTC")),
         trip.cause,
         seen.title(chinese=chinese),
         trip.object,

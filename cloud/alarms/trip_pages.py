@@ -24,6 +24,7 @@ from cloud.alarms.trip_list import (
     matching_trips,
     with_alarms,
 )
+from cloud.core.csv_export import csv_answer
 from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import ClockDep, Reader
 from cloud.core.pagination import PageRequest, newest_first
@@ -139,11 +140,7 @@ async def export_trips(
         {station.id: station for station in stations},
         chinese=texts_for(request).chinese,
     )
-    return StreamingResponse(
-        lines,
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="trips.csv"'},
-    )
+    return csv_answer(lines, "trips.csv")
 
 
 def _filter(wanted: WantedTrips, stations: Sequence[Station]) -> TripFilter:

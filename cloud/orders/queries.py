@@ -1,14 +1,10 @@
-"""Questions about orders: lists, the detail with its timeline, the review queue, the export."""
+"""Questions about orders: lists, the detail with its timeline, the review queue."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement
@@ -22,32 +18,10 @@ from cloud.orders.rules import OrderState
 from cloud.stations import lookup
 from shared.clock import to_ms
 from shared.contracts.words import TokenKind
-from shared.energy import format_kwh
-from shared.money import format_yuan
 from shared.tokens import normalise
 
-EXPORT_MAX = 50_000
-"""Rows of one export; a longer one is cut by narrowing the filter."""
 _LONGEST = timedelta(days=7)
 """No order is open for longer before it ends."""
-EXPORT_COLUMNS = (
-    "order_id",
-    "station_no",
-    "charge_point_no",
-    "connector_no",
-    "transaction_no",
-    "state",
-    "means",
-    "token_kind",
-    "token",
-    "vin",
-    "started_at",
-    "ended_at",
-    "energy_kwh",
-    "payable_yuan",
-    "failure_reason",
-    "flags",
-)
 
 
 class OrderFilter(Struct, frozen=True, kw_only=True):
@@ -140,66 +114,6 @@ async def open_reviews(
     rows = (await session.execute(statement)).all()
     bills = await _last_bills(session, [order.id for _review, order in rows])
     return [(review, order, bills.get(order.id)) for review, order in rows]
-
-
-async def export_rows(session: AsyncSession, statement: SelectOfScalar[Order]) -> Sequence[Order]:
-    """Return the orders of an export, newest first."""
-    return (await session.scalars(statement.order_by(col(Order.id).desc()).limit(EXPORT_MAX))).all()
-
-
-async def station_zones(
-    session: AsyncSession, operator_id: UUID
-) -> dict[UUID, tuple[str, ZoneInfo]]:
-    """Return number and time zone of an operator's stations."""
-    return {
-        station.id: (station.station_no, ZoneInfo(station.time_zone))
-        for station in await lookup.stations_of(session, operator_id)
-    }
-
-
-def as_csv(orders: Iterable[Order], stations: dict[UUID, tuple[str, ZoneInfo]]) -> str:
-    """Return orders as CSV with a byte order mark, so that Excel reads it as UTF-8.
-
-    Times are the station's. Text that a spreadsheet would take for a formula is quoted.
-    """
-    out = io.StringIO()
-    out.write("\ufeff")
-    writer = csv.writer(out)
-    writer.writerow(EXPORT_COLUMNS)
-    for order in orders:
-        station_no, zone = stations[order.station_id]
-        writer.writerow([_harmless(value) for value in _row(order, station_no, zone)])
-    return out.getvalue()
-
-
-def _row(order: Order, station_no: str, zone: ZoneInfo) -> list[Any]:
-    return [
-        order.id,
-        station_no,
-        order.charge_point_no,
-        order.connector_no,
-        order.transaction_no,
-        order.state,
-        order.means,
-        order.token_kind or "",
-        order.token_value,
-        order.vin,
-        _local(order.started_at, zone),
-        _local(order.ended_at, zone),
-        format_kwh(order.energy_dwh),
-        format_yuan(order.payable_fen),
-        order.failure_reason,
-        " ".join(order.flags),
-    ]
-
-
-def _local(at: datetime | None, zone: ZoneInfo) -> str:
-    return "" if at is None else at.astimezone(zone).isoformat(timespec="seconds")
-
-
-def _harmless(value: Any) -> str:
-    text = str(value)
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 async def _last_bills(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, Bill]:

@@ -7,13 +7,15 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from sqlmodel import col
 
 from cloud.billing import service as billing
 from cloud.core.audit import record_call
 from cloud.core.conditional import ConditionalRoute
+from cloud.core.csv_export import csv_answer
 from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import ClockDep, Dispatcher, Reader
 from cloud.core.errors import error_responses
@@ -22,6 +24,7 @@ from cloud.core.json import FastJson
 from cloud.core.pagination import Page, PageDep, newest_first
 from cloud.orders import queries, service
 from cloud.orders.explain import explain_order
+from cloud.orders.export import order_lines
 from cloud.orders.facts import fact_as_json, facts_of
 from cloud.orders.frames import fetch_frames
 from cloud.orders.models import Order
@@ -42,6 +45,7 @@ from cloud.orders.schemas import (
     StopRead,
     TimelineEntry,
 )
+from cloud.stations import lookup
 from cloud.stations.lookup import ChargePointNotFoundError, StationNotFoundError
 from shared.contracts.events import Token
 from shared.tokens import normalise
@@ -123,17 +127,16 @@ async def start_order(
     return await idempotency.once(session, staff, StartRead, start, now=now)
 
 
-@router.get("/export.csv", operation_id="orders_export", response_class=Response)
-async def export_orders(session: SessionDep, staff: Reader, wanted: FilterDep) -> Response:
-    """Export the filtered orders as CSV (UTF-8 with byte order mark), at most 50,000."""
+@router.get("/export.csv", operation_id="orders_export", response_class=StreamingResponse)
+async def export_orders(
+    request: Request, session: SessionDep, staff: Reader, wanted: FilterDep
+) -> StreamingResponse:
+    """Export the filtered orders as CSV (UTF-8 with byte order mark), however many."""
+    sessions: Sessions = request.app.state.sessions
     statement = await queries.filtered(session, staff.operator_id, wanted)
-    orders = await queries.export_rows(session, statement)
-    stations = await queries.station_zones(session, staff.operator_id)
-    return Response(
-        queries.as_csv(orders, stations).encode(),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
-    )
+    stations = await lookup.stations_of(session, staff.operator_id)
+    by_id = {station.id: station for station in stations}
+    return csv_answer(order_lines(sessions, statement, by_id), "orders.csv")
 
 
 @router.get("/review", operation_id="orders_review_queue")

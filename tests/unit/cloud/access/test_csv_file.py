@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from cloud.access.csv_file import InvalidFileError, read_tokens, write_tokens
+from cloud.access.csv_file import InvalidFileError, header_line, read_tokens, token_line
 from cloud.access.models import AccessToken
 from shared.contracts.words import TokenKind
 
@@ -72,7 +72,7 @@ def test_what_is_written_can_be_read() -> None:
         created_at=NOW,
         updated_at=NOW,
     )
-    text = write_tokens([(token, ["1001", "1002"], 7)])
+    text = (header_line() + token_line(token, ["1001", "1002"], 7)).decode()
     assert text.startswith("\ufeffkind,value")
     assert "password" not in text
     assert ",=" not in text
