@@ -17,6 +17,7 @@ from shared.errors import DeviceRefusedError
 UNIT, ADDRESS, VALUES = 7, 10, [0x1234, 0x8001]
 ANSWER = bytes([4, 4, 0x12, 0x34, 0x80, 0x01])
 PATIENCE_S = 0.004
+FRAME_MAX = 260
 
 
 class Line(asyncio.Transport):
@@ -83,3 +84,22 @@ def test_an_answer_may_come_in_pieces(cut: int, rtu: bool) -> None:
     frame = framer.encode(ANSWER, UNIT, 1)
 
     assert asyncio.run(ask([frame[:cut], frame[cut:]], rtu)) == VALUES
+
+
+@given(
+    babble=st.binary(min_size=1, max_size=40),
+    rtu=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_line_that_babbles_without_end_fills_no_memory(babble: bytes, rtu: bool) -> None:
+    async def babbles() -> int:
+        wire = Wire(config(rtu), lambda reason: None)
+        wire.connection_made(Line(wire, [], config(rtu)))
+        most = 0
+        for _ in range(4000 // len(babble)):  # nobody asks anything meanwhile
+            wire.data_received(babble)
+            most = max(most, len(wire._buffer))
+        wire.close()
+        return most
+
+    assert asyncio.run(babbles()) <= FRAME_MAX + len(babble)
