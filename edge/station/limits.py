@@ -71,8 +71,12 @@ def limit_reached(
     sample: ConnectorSampled,
     version: TariffVersion | None,
     zone: ZoneInfo,
+    beside_fen: int = 0,
 ) -> bool:
-    """Whether one of the limits is reached; a limit of 0 is none."""
+    """Whether one of the limits is reached; a limit of 0 is none.
+
+    `beside_fen` is what others have spent of the same permission.
+    """
     if transaction.limit_dwh and sample.energy_dwh >= transaction.limit_dwh:
         return True
     if transaction.limit_soc_percent and sample.soc_percent >= transaction.limit_soc_percent:
@@ -82,11 +86,12 @@ def limit_reached(
         return True
     if not transaction.limit_fen:
         return False
-    if amount_fen(sample, minutes, version) >= transaction.limit_fen:
+    left_fen = transaction.limit_fen - beside_fen
+    if amount_fen(sample, minutes, version) >= left_fen:
         return True
     if version is None:
         return False
-    energy_limit_nano = transaction.limit_fen * NANO_PER_FEN - _time_nano(minutes, version)
+    energy_limit_nano = left_fen * NANO_PER_FEN - _time_nano(minutes, version)
     return _may_cost(transaction, version.tariff, energy_limit_nano) and (
         _priced_nano(transaction, version.tariff, zone) >= energy_limit_nano
     )

@@ -72,6 +72,15 @@ class TransactionBook(OpenTransactions):
         version = self._tariffs.get(transaction.tariff_version_id)
         return used_fen(transaction, version, self._zone)
 
+    def _beside_fen(self, transaction: OpenTransaction) -> int:
+        """Return what a vehicle's other connectors have spent of one permission.
+
+        HQ gives each of its own orders a limit; a card that is held to several has one.
+        """
+        if transaction.means is StartMeans.REMOTE:
+            return 0
+        return sum(map(self._used_fen, self.group(transaction))) - self._used_fen(transaction)
+
     # Opening
 
     def open(
@@ -198,7 +207,8 @@ class TransactionBook(OpenTransactions):
         may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
         if transaction.is_limited and may_stop:
             version = self._tariffs.get(transaction.tariff_version_id)
-            if limit_reached(transaction, sample, version, self._zone):
+            beside_fen = self._beside_fen(transaction) if transaction.parallel_no else 0
+            if limit_reached(transaction, sample, version, self._zone, beside_fen):
                 effects = effects or Effects()
                 effects.add(self.stop(transaction))
         return effects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -15,6 +15,7 @@ from edge.station.starts import NO_LIMIT_FEN
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
+from shared.contracts.events import Token
 from shared.contracts.words import Outcome, RefusalReason, TokenKind
 from tests.fakes.station_site import CARD, CP, CP2, VERSION, Site
 
@@ -332,6 +333,33 @@ async def test_connectors_that_feed_one_vehicle_go_together(site: Site) -> None:
     (failed,) = site.told(e.TransactionStartFailed)
     assert (failed.transaction_no, failed.reason) == (first, "parallel_refused")
     assert [stop.connector_no for stop in site.points.of(w.StopRemotely)] == [1]
+
+
+async def test_one_permission_for_one_vehicle_is_spent_once_on_two_connectors(site: Site) -> None:
+    entry = c.AccessEntry(token=Token(TokenKind.CARD, CARD), limit_fen=1_000)
+    await site.command(c.PublishAccessList(version=99, entries=(entry,)))
+    numbers = [await site.start(connector_no=n, parallel_no="0001") for n in (1, 2)]
+    for connector_no, number in enumerate(numbers, 1):
+        site.charging(number, 100, connector_no=connector_no, amount_e4=49_000)
+    assert site.points.of(w.StopRemotely) == []
+    site.charging(numbers[0], 110, connector_no=1, amount_e4=52_000)
+    assert sorted(stop.connector_no for stop in site.points.of(w.StopRemotely)) == [1, 2]
+
+
+async def test_hq_allots_each_of_its_parallel_orders_a_limit_of_its_own(site: Site) -> None:
+    for connector_no in (1, 2):
+        order = c.StartTransaction(
+            order_id=uuid4(),
+            charge_point_no=CP,
+            connector_no=connector_no,
+            limit_fen=1_000,
+            parallel_no="000000000001",
+        )
+        await site.command(order)
+    starts = site.points.of(w.StartRemotely)
+    for start in starts:
+        site.charging(start.transaction_no, 100, connector_no=start.connector_no, amount_e4=90_000)
+    assert site.points.of(w.StopRemotely) == []
 
 
 async def test_stopping_one_of_a_group_stops_all(site: Site) -> None:
