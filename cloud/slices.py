@@ -14,6 +14,7 @@ from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
+from cloud.alarms.notify import pages as notify_pages
 from cloud.alarms.notify import routes as notify_routes
 from cloud.console import pages as console_pages
 from cloud.identity import pages as identity_pages
@@ -23,7 +24,7 @@ from cloud.live import routes as live_routes
 from cloud.orders import handlers as orders_handlers
 from cloud.orders import pages as orders_pages
 from cloud.orders import routes as orders_routes
-from cloud.protection import binding_pages, people_pages
+from cloud.protection import binding_pages, edit_pages, people_pages
 from cloud.protection import handlers as protection_handlers
 from cloud.protection import pages as protection_pages
 from cloud.protection import routes as protection_routes
@@ -51,8 +52,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     protection_pages.router,
     people_pages.router,
     binding_pages.router,
+    edit_pages.router,
     alarms_pages.router,
     drill_pages.router,
+    notify_pages.router,
     trip_pages.router,
     console_pages.router,
 )

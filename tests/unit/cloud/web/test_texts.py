@@ -10,14 +10,17 @@ from string import Formatter
 import pytest
 
 from cloud.alarms.models import Source, Step
-from cloud.alarms.notify.models import NoticeKind, NoticeState
+from cloud.alarms.notify.models import ChannelKind, NoticeKind, NoticeState
 from cloud.alarms.queries import View
 from cloud.billing.models import BillKind
 from cloud.billing.rules import Basis, Cause
 from cloud.core.security import Permission, Role
 from cloud.orders.rules import OrderState
+from cloud.protection.rules import BoundKind
+from cloud.protection.standing import Standing
 from cloud.web.pages import THEMES
 from cloud.web.texts import catalogue
+from shared.contracts.protection import OutputKind
 from shared.contracts.words import ConnectorStatus, EndKind, RefusalReason, Severity, StartMeans
 from shared.tariff import Period
 
@@ -38,19 +41,25 @@ GROUPS: dict[str, type[StrEnum]] = {
     "view": View,
     "step": Step,
     "source": Source,
+    "standing": Standing,
+    "standing_text": Standing,
+    "output_kind": OutputKind,
+    "bound_kind": BoundKind,
+    "channel_kind": ChannelKind,
     "notice_kind": NoticeKind,
     "notice_state": NoticeState,
 }
 # Chosen by a value at run time.
 COMPUTED = re.compile(
-    r"(error\.(403|404|405|422|429|503|other)\.(title|text)"
-    r"|login\.(unauthorized|too_many|unavailable|forged_form)|ago\.\w+|order\.\w+|order\.column\.\w+)$"
+    r"(error\.(403|404|405|409|412|422|429|503|other)\.(title|text)"
+    r"|login\.(unauthorized|too_many|unavailable|forged_form)|ago\.\w+|plot\.\w+|interlock\.\w+"
+    r"|pins\.(renew|withdraw)\w*|station_tabs\.\w+|standing_text\.\w+|order\.\w+|order\.column\.\w+)$"
 )
 
 
 def sources() -> str:
     python = ("formats.py", "things.py")
-    files = [*CLOUD.rglob("*.html"), *CLOUD.rglob("pages.py")]
+    files = [*CLOUD.rglob("*.html"), *CLOUD.rglob("*pages.py")]
     files += [CLOUD / "web" / name for name in python]
     assert len(files) > 8
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
