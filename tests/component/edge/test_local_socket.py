@@ -187,7 +187,8 @@ async def test_what_changes_the_station_needs_a_pin(tmp_path: Path) -> None:
         answers = [await station.ask(**request, pin=PIN) for request in requests]
         missed = await station.ask(do="acknowledge", alarm_id=str(uuid4()))
         assert missed["code"] == "unknown_alarm"
-    assert [answer["ok"] for answer in answers] == [True, True, True, True, False]
+    assert [answer["ok"] for answer in answers] == [True, True, False, True, False]
+    assert answers[2]["code"] == "offline", "no charge point has come"
     assert answers[-1]["code"] == "drill_nothing"
 
 
