@@ -14,6 +14,7 @@ from cloud.access import service, transfer
 from cloud.access.csv_file import BYTES_MAX, InvalidFileError, read_tokens
 from cloud.access.models import AccessToken
 from cloud.access.schemas import ImportDone, TokenChange, TokenCreate, TokenRead
+from cloud.core.audit import note_change
 from cloud.core.csv_export import csv_answer
 from cloud.core.db import SessionDep, Sessions
 from cloud.core.deps import Admin, ClockDep, Reader
@@ -57,6 +58,7 @@ async def list_tokens(
 )
 async def create_token(
     body: TokenCreate,
+    request: Request,
     session: SessionDep,
     staff: Admin,
     clock: ClockDep,
@@ -73,6 +75,7 @@ async def create_token(
             now=now,
             **body.model_dump(exclude={"station_nos"}),
         )
+        note_change(request, after=body.model_dump(exclude={"password_md5"}, exclude_defaults=True))
         return await _read(session, token)
 
     return await idempotency.once(session, staff, TokenRead, create, now=now)
@@ -110,6 +113,7 @@ async def import_tokens(
     made, changed = await transfer.import_tokens(
         session, operator_id=staff.operator_id, rows=rows, now=clock.now()
     )
+    note_change(request, after={"created": made, "changed": changed})
     return ImportDone(created=made, changed=changed)
 
 
@@ -119,9 +123,16 @@ async def import_tokens(
     responses=error_responses(service.TokenNotFoundError),
 )
 async def change_token(
-    token_id: UUID, body: TokenChange, session: SessionDep, staff: Admin, clock: ClockDep
+    token_id: UUID,
+    body: TokenChange,
+    request: Request,
+    session: SessionDep,
+    staff: Admin,
+    clock: ClockDep,
 ) -> TokenRead:
     """Freeze, limit or move a token."""
+    was = await service.token_by_id(session, operator_id=staff.operator_id, token_id=token_id)
+    before = await _read(session, was)
     station_ids = None
     if body.station_nos is not None:
         station_ids = await _station_ids(session, staff.operator_id, body.station_nos)
@@ -136,7 +147,23 @@ async def change_token(
         now=clock.now(),
         **changes,
     )
-    return await _read(session, token)
+    after = await _read(session, token)
+    _note_token(request, before, after, is_new_password="password_md5" in changes)
+    return after
+
+
+def _note_token(
+    request: Request, before: TokenRead, after: TokenRead, *, is_new_password: bool
+) -> None:
+    old, new = before.model_dump(), after.model_dump()
+    changed = {name for name in new if new[name] != old[name]}
+    if is_new_password:
+        changed.add("has_password")
+    note_change(
+        request,
+        before={"value": old["value"]} | {name: old[name] for name in changed},
+        after={name: new[name] for name in changed},
+    )
 
 
 async def _read_limited(request: Request) -> bytes:

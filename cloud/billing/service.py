@@ -112,12 +112,16 @@ async def write_decision(
     session: AsyncSession,
     *,
     before: Bill,
+    kind: BillKind,
     payable_fen: int,
     reason: str,
     created_by: str,
     now: datetime,
 ) -> Bill:
-    """Write the version that follows from somebody's decision, with the same figures beside it."""
+    """Write the version that follows from somebody's decision, with the same figures beside it.
+
+    `kind` is that of `before` where somebody only says that it holds.
+    """
     bill = _new_version(
         operator_id=before.operator_id,
         order_id=before.order_id,
@@ -128,7 +132,7 @@ async def write_decision(
     kept = {"id", "version", "kind", "payable_fen", "delta_fen", "reason", "created_by"}
     for name, value in before.model_dump(exclude=kept | {"created_at"}).items():
         setattr(bill, name, value)
-    bill.kind, bill.reason, bill.created_by = BillKind.REVIEW, reason, created_by
+    bill.kind, bill.reason, bill.created_by = kind, reason, created_by
     session.add(bill)
     await session.flush()
     for line in await lines_of(session, before.id):

@@ -11,7 +11,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlmodel import col, select
 
-from cloud.core.audit import AuditEntry
+from cloud.core.audit import AuditEntry, note_change
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.errors import (
@@ -181,9 +181,10 @@ async def list_staff(staff: Admin, session: SessionDep, page: PageDep) -> Page[S
     responses=error_responses(service.NameTakenError),
 )
 async def create_staff(
-    body: StaffCreate, staff: Admin, session: SessionDep, clock: ClockDep
+    body: StaffCreate, request: Request, staff: Admin, session: SessionDep, clock: ClockDep
 ) -> StaffRead:
     """Make a person."""
+    note_change(request, after=body.model_dump(exclude={"password"}))
     user = await service.create_staff(
         session, operator_id=staff.operator_id, now=clock.now(), **body.model_dump()
     )
@@ -196,9 +197,15 @@ async def create_staff(
     responses=error_responses(NotFoundError, service.LastAdminError),
 )
 async def change_staff(
-    staff_id: UUID, body: StaffChange, staff: Admin, session: SessionDep
+    staff_id: UUID, body: StaffChange, request: Request, staff: Admin, session: SessionDep
 ) -> StaffRead:
     """Change role, password or access; every token the person holds ends."""
+    was = await service.staff_by_id(session, operator_id=staff.operator_id, staff_id=staff_id)
+    changes = body.model_dump(exclude={"password"}, exclude_none=True)
+    before = {"username": was.username} | {name: getattr(was, name) for name in changes}
+    if body.password is not None:
+        changes["password_changed"] = True
+    note_change(request, before=before, after=changes)
     user = await service.change_staff(
         session, operator_id=staff.operator_id, staff_id=staff_id, **body.model_dump()
     )
@@ -226,9 +233,10 @@ async def list_keys(staff: Admin, session: SessionDep, page: PageDep) -> Page[Ke
     responses=error_responses(service.NameTakenError),
 )
 async def create_key(
-    body: KeyCreate, staff: Admin, session: SessionDep, clock: ClockDep
+    body: KeyCreate, request: Request, staff: Admin, session: SessionDep, clock: ClockDep
 ) -> KeyMade:
     """Make a key; its text is in this answer and nowhere else."""
+    note_change(request, after=body.model_dump())
     row, key = await service.create_key(session, staff=staff, now=clock.now(), **body.model_dump())
     return KeyMade.model_validate({**row.model_dump(), "key": key})
 
@@ -236,11 +244,14 @@ async def create_key(
 @router.delete(
     "/api-keys/{key_id}", operation_id="api_keys_revoke", responses=error_responses(NotFoundError)
 )
-async def revoke_key(key_id: UUID, staff: Admin, session: SessionDep, clock: ClockDep) -> KeyRead:
+async def revoke_key(
+    key_id: UUID, request: Request, staff: Admin, session: SessionDep, clock: ClockDep
+) -> KeyRead:
     """End a key for ever."""
     row = await service.revoke_key(
         session, operator_id=staff.operator_id, key_id=key_id, now=clock.now()
     )
+    note_change(request, before={"name": row.name, "role": row.role}, after={"revoked": True})
     return KeyRead.model_validate(row.model_dump())
 
 

@@ -176,6 +176,14 @@ async def revoke_key(
     return row
 
 
+async def staff_by_id(session: AsyncSession, *, operator_id: UUID, staff_id: UUID) -> StaffUser:
+    """Return a person. Raises NotFoundError."""
+    user = await session.get(StaffUser, staff_id)
+    if user is None or user.operator_id != operator_id:
+        raise NotFoundError("no such person")
+    return user
+
+
 async def change_staff(
     session: AsyncSession,
     *,
@@ -192,9 +200,7 @@ async def change_staff(
         WeakPasswordError: The password is too short.
         LastAdminError: Nobody would be left who may administer.
     """
-    user = await session.get(StaffUser, staff_id)
-    if user is None or user.operator_id != operator_id:
-        raise NotFoundError("no such person")
+    user = await staff_by_id(session, operator_id=operator_id, staff_id=staff_id)
     stays = active is not False and role in {None, Role.ADMIN}
     if user.role is Role.ADMIN and user.active and not stays:
         await _refuse_last_admin(session, user)

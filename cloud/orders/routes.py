@@ -13,7 +13,7 @@ from pydantic import AwareDatetime
 from sqlmodel import col
 
 from cloud.billing import service as billing
-from cloud.core.audit import record_call
+from cloud.core.audit import note_change, record_call
 from cloud.core.conditional import ConditionalRoute
 from cloud.core.csv_export import csv_answer
 from cloud.core.db import SessionDep, Sessions
@@ -101,6 +101,7 @@ async def list_orders(
 )
 async def start_order(
     body: StartBody,
+    request: Request,
     session: SessionDep,
     staff: Dispatcher,
     clock: ClockDep,
@@ -122,6 +123,8 @@ async def start_order(
             wish=service.StartWish(token=token, **fields),
             now=now,
         )
+        wish = body.model_dump(exclude={"token"}, exclude_defaults=True)
+        note_change(request, after={"order_id": order.id} | wish)
         return StartRead(order_id=order.id, state=order.state, command_id=order.start_command_id)
 
     return await idempotency.once(session, staff, StartRead, start, now=now)
@@ -212,6 +215,7 @@ async def get_order(order_id: UUID, session: SessionDep, staff: Reader) -> Order
 )
 async def stop_order(
     order_id: UUID,
+    request: Request,
     session: SessionDep,
     staff: Dispatcher,
     clock: ClockDep,
@@ -221,9 +225,12 @@ async def stop_order(
     now = clock.now()
 
     async def stop() -> StopRead:
+        was = await service.order_by_id(session, operator_id=staff.operator_id, order_id=order_id)
+        before = {"state": was.state}
         order = await service.request_stop(
             session, operator_id=staff.operator_id, order_id=order_id, now=now
         )
+        note_change(request, before=before, after={"state": order.state})
         return StopRead(
             order_id=order.id, state=order.state, stop_requested_at=order.stop_requested_at
         )
@@ -238,16 +245,20 @@ async def stop_order(
 )
 async def decide_order(
     order_id: UUID,
+    request: Request,
     body: DecisionBody,
     session: SessionDep,
     staff: Dispatcher,
     clock: ClockDep,
     idempotency: IdempotencyDep,
 ) -> DecisionRead:
-    """Decide what an order costs: HQ's figure, the charge point's, or nothing."""
+    """Decide what an order in review costs, or an estimate whose record is not to be waited for:
+    HQ's figure, the charge point's, or nothing."""
     now = clock.now()
 
     async def decide() -> DecisionRead:
+        was = await service.order_by_id(session, operator_id=staff.operator_id, order_id=order_id)
+        before = {"state": was.state, "payable_fen": was.payable_fen}
         order, bill = await service.decide(
             session,
             staff=staff,
@@ -256,6 +267,8 @@ async def decide_order(
             reason=body.reason,
             now=now,
         )
+        after = {"state": order.state, "payable_fen": order.payable_fen}
+        note_change(request, before=before, after=after | body.model_dump())
         lines = list(await billing.lines_of(session, bill.id))
         return DecisionRead(order=OrderRead.of(order), bill=BillRead.of(bill, lines))
 

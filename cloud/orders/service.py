@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from cloud.access import service as access
 from cloud.billing import service as billing
-from cloud.billing.models import Bill
+from cloud.billing.models import Bill, BillKind
 from cloud.core.commands import CommandRow, enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
 from cloud.core.security import Staff
@@ -179,7 +179,10 @@ async def decide(
     reason: str,
     now: datetime,
 ) -> tuple[Order, Bill]:
-    """Decide what an order in the review queue costs; writes the next version of its bill.
+    """Decide what an order costs that waits for it; writes the next version of its bill.
+
+    It waits in the review queue, or is an estimate. An estimate that is accepted as it is stays
+    one: a late record still corrects it.
 
     Raises:
         OrderNotFoundError: No such order.
@@ -189,7 +192,8 @@ async def decide(
     order = await locked_order(session, operator_id=staff.operator_id, order_id=order_id)
     review = await find_open_review(session, order.id)
     before = await billing.current_bill(session, order.id)
-    if review is None or before is None:
+    is_estimate = review is None and order.state is OrderState.ESTIMATED
+    if before is None or (review is None and not is_estimate):
         raise NotInReviewError("nothing is to be decided about this order", state=order.state)
     payable_fen = _chosen_fen(before, decision)
     if payable_fen is None or payable_fen < 0:
@@ -197,16 +201,19 @@ async def decide(
     bill = await billing.write_decision(
         session,
         before=before,
+        kind=before.kind if is_estimate and decision is Decision.HQ else BillKind.REVIEW,
         payable_fen=payable_fen,
         reason=reason,
         created_by=staff.name,
         now=now,
     )
-    review.decided_at, review.decided_by = now, staff.name
-    review.decision, review.reason = decision, reason
+    if review is not None:
+        review.decided_at, review.decided_by = now, staff.name
+        review.decision, review.reason = decision, reason
+        session.add(review)
     order.payable_fen, order.updated_at = bill.payable_fen, now
     move(order, OrderState.BILLED)
-    session.add_all([review, order])
+    session.add(order)
     await note_exposure(session, order)
     return order, bill
 

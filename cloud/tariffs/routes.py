@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
+from cloud.core.audit import note_change
 from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
@@ -14,6 +15,7 @@ from cloud.core.errors import error_responses
 from cloud.core.idempotency import IdempotencyDep
 from cloud.stations import lookup
 from cloud.tariffs import service
+from cloud.tariffs.models import Version
 from cloud.tariffs.rules import differences
 from cloud.tariffs.schemas import Difference, HoldingRead, VersionCreate, VersionRead
 
@@ -42,6 +44,7 @@ async def list_versions(station_no: str, session: SessionDep, staff: Reader) -> 
 async def create_version(
     station_no: str,
     body: VersionCreate,
+    request: Request,
     session: SessionDep,
     staff: Admin,
     clock: ClockDep,
@@ -52,6 +55,9 @@ async def create_version(
     now = clock.now()
 
     async def create() -> VersionRead:
+        known = await service.versions_of(
+            session, operator_id=staff.operator_id, station_id=station.id
+        )
         version = await service.create_version(
             session,
             operator_id=staff.operator_id,
@@ -62,9 +68,20 @@ async def create_version(
             created_by=staff.name,
             note=body.note,
         )
+        _note_version(request, known[0] if known else None, version)
         return VersionRead.of(version)
 
     return await idempotency.once(session, staff, VersionRead, create, now=now)
+
+
+def _note_version(request: Request, before: Version | None, after: Version) -> None:
+    changed = differences(service.tariff_of(before), service.tariff_of(after)) if before else []
+    note_change(
+        request,
+        before={"version": before.version if before else 0} | {f: old for f, old, _ in changed},
+        after={"version": after.version, "valid_from": after.valid_from.isoformat()}
+        | {f: new for f, _, new in changed},
+    )
 
 
 @router.get(

@@ -204,6 +204,49 @@ async def test_a_changed_person_is_out_at_once(client: httpx.AsyncClient, log_in
     assert (await client.get("/api/v1/auth/me", headers=forged)).status_code == 401
 
 
+async def test_the_audit_says_what_was_changed_and_no_secret(
+    client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    admin = await log_in(Role.ADMIN)
+    person = {"username": "chen", "password": "correct horse battery", "role": "viewer"}
+    made = (await client.post("/api/v1/staff", json=person, headers=admin)).json()
+    change = {"role": "dispatcher", "password": "another horse battery"}
+    await client.patch(f"/api/v1/staff/{made['id']}", json=change, headers=admin)
+    key = {"name": "sap", "role": "viewer"}
+    key_id = (await client.post("/api/v1/api-keys", json=key, headers=admin)).json()["id"]
+    await client.delete(f"/api/v1/api-keys/{key_id}", headers=admin)
+    card = {"kind": "account", "value": "fleet-1", "password_md5": "0123456789abcdef"}
+    once = admin | {"Idempotency-Key": "fleet"}
+    token = (await client.post("/api/v1/tokens", json=card, headers=once)).json()
+    freeze = {"frozen": True, "limit_fen": 500, "password_md5": ""}
+    await client.patch(f"/api/v1/tokens/{token['id']}", json=freeze, headers=admin)
+    audit = (await client.get("/api/v1/audit", headers=admin)).json()["items"]
+    details = {each["action"]: each["details"] for each in audit}
+    assert details["create_staff"] == {"after.username": "chen", "after.role": "viewer"}
+    assert details["change_staff"] == {
+        "before.username": "chen",
+        "before.role": "viewer",
+        "after.role": "dispatcher",
+        "after.password_changed": "True",
+    }
+    assert details["revoke_key"] == {
+        "before.name": "sap",
+        "before.role": "viewer",
+        "after.revoked": "True",
+    }
+    assert details["change_token"] == {
+        "before.value": "fleet-1",
+        "before.frozen": "False",
+        "before.limit_fen": "0",
+        "before.has_password": "True",
+        "after.frozen": "True",
+        "after.limit_fen": "500",
+        "after.has_password": "False",
+    }
+    assert "horse" not in str(audit)
+    assert "0123456789abcdef" not in str(audit)
+
+
 async def test_somebody_stays_who_may_administer(client: httpx.AsyncClient, log_in: LogIn) -> None:
     admin = await log_in(Role.ADMIN)
     me = (await client.get("/api/v1/auth/me", headers=admin)).json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -245,6 +246,33 @@ async def test_a_viewer_may_only_look(
     assert (await viewer.post("tokens", {"kind": "card", "value": "0" * 16})).status_code == 403
     assert (await viewer.get("orders")).status_code == 200
     assert (await viewer.get("tokens")).status_code == 200
+
+
+async def test_the_audit_says_what_somebody_decided_and_what_it_was_before(
+    hq: Hq, database: asyncpg.Connection
+) -> None:
+    number = hq.station.station_no
+    tariff = (await hq.post(f"stations/{number}/tariffs", {"tariff": TARIFF})).json()
+    dearer = TARIFF | {"per_minute_e5": 100}
+    assert (await hq.post(f"stations/{number}/tariffs", {"tariff": dearer})).is_success
+    world = facts(tariff["id"])
+    await hq.deliver(world.authorized(), world.started(), world.estimated())
+    [order] = (await hq.get("orders?state=estimated")).json()["items"]
+    body = {"decision": "waive", "reason": "the charge point burnt down"}
+    assert (await hq.post(f"orders/{order['id']}/review", body)).is_success
+    rows = await database.fetch("SELECT action, details FROM core_audit ORDER BY id")
+    details = {row["action"]: json.loads(row["details"]) for row in rows}
+    assert details["decide_order"] == {
+        "before.state": "estimated",
+        "before.payable_fen": str(order["payable_fen"]),
+        "after.state": "billed",
+        "after.payable_fen": "0",
+        "after.decision": "waive",
+        "after.reason": body["reason"],
+    }
+    published = details["create_version"]
+    assert (published["before.version"], published["after.version"]) == ("1", "2")
+    assert (published["before.per_minute_e5"], published["after.per_minute_e5"]) == ("0", "100")
 
 
 async def test_lists_link_to_their_next_part_and_details_have_tags(hq: Hq) -> None:

@@ -4,11 +4,73 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from cloud.access.service import exposure_of
+from cloud.billing.models import Bill, BillKind
 from cloud.billing.service import bills_of
+from cloud.orders.models import Decision
 from cloud.orders.rules import OrderState
-from cloud.orders.service import RECORD_WAIT, bill_estimates
+from cloud.orders.service import (
+    RECORD_WAIT,
+    NoFigureError,
+    NotInReviewError,
+    bill_estimates,
+    decide,
+)
+from cloud.orders.settling import find_open_review
+from shared.contracts.words import EndKind
 from tests.component.cloud.slices.world import CARD, END, World
+
+
+async def decided(world: World, decision: Decision) -> Bill:
+    order = await world.only_order()
+    _, bill = await decide(
+        world.session,
+        staff=world.staff,
+        order_id=order.id,
+        decision=decision,
+        reason="the charge point burnt down",
+        now=END,
+    )
+    return bill
+
+
+async def test_somebody_bills_an_estimate_and_a_late_record_still_corrects_it(world: World) -> None:
+    await world.deliver(world.authorized(), world.started(), world.estimated())
+    order = await world.only_order()
+    estimate_fen = order.payable_fen
+    with pytest.raises(NoFigureError):
+        await decided(world, Decision.CHARGE_POINT)
+    bill = await decided(world, Decision.HQ)
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, estimate_fen)
+    assert (bill.kind, bill.version, bill.delta_fen) == (BillKind.ESTIMATE, 2, 0)
+    assert (bill.reason, bill.created_by) == ("the charge point burnt down", "wang")
+    who = {"operator_id": world.station.operator_id, "token": CARD}
+    assert await exposure_of(world.session, **who) == 0  # type: ignore[arg-type]
+    with pytest.raises(NotInReviewError):
+        await decided(world, Decision.HQ)
+    await world.deliver(world.ended(ended_by=EndKind.CORRECTED))
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
+    assert [(each.kind, each.delta_fen) for each in await bills_of(world.session, order.id)] == [
+        (BillKind.ESTIMATE, estimate_fen),
+        (BillKind.ESTIMATE, 0),
+        (BillKind.CORRECTION, 9137 - estimate_fen),
+    ]
+    assert await find_open_review(world.session, order.id) is None
+
+
+async def test_an_estimate_that_somebody_waived_is_decided_again_with_its_record(
+    world: World,
+) -> None:
+    await world.deliver(world.authorized(), world.started(), world.estimated())
+    order = await world.only_order()
+    bill = await decided(world, Decision.WAIVE)
+    assert (bill.kind, order.payable_fen) == (BillKind.REVIEW, 0)
+    await world.deliver(world.ended(ended_by=EndKind.CORRECTED))
+    review = await find_open_review(world.session, order.id)
+    assert review is not None
+    assert (order.payable_fen, review.causes) == (0, ["decided"])
 
 
 async def test_an_estimate_is_billed_when_no_record_comes(world: World) -> None:
