@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -130,4 +131,5 @@ async def test_a_long_reason_goes_across_the_terminal(tmp_path: Path) -> None:
             "Protection degraded: "
         )
         assert "安全保护降级: " in before
-        assert len(lines.split("\n\n")[0].splitlines()) <= 6
+        # Up to the next alarm: on a slow machine there is one of the missing tariff by now.
+        assert len([*takewhile(str.strip, lines.splitlines())]) <= 6
