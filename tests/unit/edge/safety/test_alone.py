@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
@@ -30,23 +30,28 @@ LATER = (
 _YEARS_S = 20 * 365 * 86_400
 
 
+def fails(*_: Any, **__: Any) -> None:
+    raise OSError("no space left on device")
+
+
 @pytest.fixture
-async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    """A car charges; then the disk fails for good, and nobody has heard of HQ for long."""
+async def whole(tmp_path: Path) -> AsyncIterator[Site]:
+    """A car charges; HQ is away."""
     site = await Site.make(tmp_path)
     await site.command(c.PublishPins(version=1, pins=PINS))
     await site.run()
     site.points.wishes.clear()
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise OSError("no space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(site.journal, "append", fails)
-        patch.setattr(site.station, "add_sample", fails)
-        site.hq_up = False
-        yield site
+    yield site
     await site.close()
+
+
+@pytest.fixture
+def site(whole: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """And then the disk fails for good."""
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.journal, "append", fails)
+        patch.setattr(whole.station, "add_sample", fails)
+        yield whole
 
 
 def stops(site: Site) -> list[tuple[str, int]]:
@@ -57,7 +62,7 @@ async def test_a_stop_climbs_whatever_the_clock_says(site: Site) -> None:
     field = Field(site)
     field.install(document(SIREN, K1, interlocks=LATER))
     field.calm()
-    jumps = cycle((_YEARS_S, -2 * _YEARS_S, _YEARS_S))
+    jumps = cycle((-_YEARS_S, 2 * _YEARS_S, -_YEARS_S))  # the stop falls into the past
 
     def odd() -> None:
         site.clock.jump(next(jumps))
@@ -88,7 +93,15 @@ async def test_hq_stops_all_by_a_command_that_cannot_be_stored(site: Site) -> No
     assert set(stops(site)) == {(CP, 1), (CP, 2)}
 
 
-async def test_nothing_starts_that_cannot_be_stored(site: Site) -> None:
-    site.ask(connector_no=2)
-    assert not any(each.accepted for each in site.points.of(w.AnswerStart))
-    assert site.points.of(w.StartRemotely) == []
+async def test_nothing_starts_that_cannot_be_stored(
+    whole: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.record(whole.station.book.open_transactions()[0].transaction_no, 2000)
+    await whole.settle()
+    whole.sample()
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.journal, "append", fails)
+        whole.ask()
+        assert not any(each.accepted for each in whole.points.of(w.AnswerStart))
+    whole.points.wishes.clear()
+    await whole.start()  # the very same, now that the disk works

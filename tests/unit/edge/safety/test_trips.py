@@ -97,6 +97,16 @@ async def test_a_trip_is_one_fact_whose_figures_come_in(site: Site, field: Field
     assert (raised.code, raised.object) == ("smoke", "sensor:d1/smoke")
 
 
+async def test_what_was_read_in_the_moment_of_the_stop_proves_nothing(
+    site: Site, field: Field
+) -> None:
+    field.point("d1", 1.0)
+    for connector_no in (1, 2):
+        site.sample(connector_no=connector_no, plugged_in=True)
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].zero_current_ms is None
+
+
 async def test_a_trip_that_could_tell_nobody_claims_no_figures(site: Site, field: Field) -> None:
     site.lose(CP)
     field.point("d1", 1.0)
