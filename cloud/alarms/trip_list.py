@@ -19,7 +19,7 @@ from cloud.alarms.rules import texts_of
 from cloud.alarms.trips import AROUND
 
 _AROUND = sa.literal(AROUND, sa.Interval())
-_PARAMETER = re.compile(r"\s*\{\w+\}")
+_UNKNOWN = re.compile(r"\s*(?:\{\w+\}|…)(?: °C)?")
 
 
 class TripFilter(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class TripSeen(Struct, frozen=True):
 def title_of(cause: str, params: Mapping[str, str] | None = None, *, chinese: bool) -> str:
     """Return what a cause is called; values that are not known are left out."""
     title = texts_of(cause, params or {}, chinese=chinese).title
-    return _PARAMETER.sub("", title).rstrip(":：,， ")
+    return _UNKNOWN.sub("", title).rstrip(":：,， ")
 
 
 def matching_trips(operator_id: UUID, wanted: TripFilter) -> SelectOfScalar[Trip]:

@@ -132,7 +132,7 @@ async def test_what_failed_says_why_and_is_tried_again(
     await log_in(page, f"{hq_url}/notices", admin)
     rows = page.locator("[data-part=notices] tbody tr")
     await expect(rows.nth(1)).to_contain_text("Trying again")
-    await expect(rows.nth(1)).to_contain_text("2 tries · next")
+    await expect(rows.nth(1)).to_contain_text("tried 2 × · next")
     await expect(rows.nth(1)).to_contain_text("TimeoutError: 10 s")
     await expect(rows.nth(0)).to_contain_text("Given up")
     await expect(rows.nth(0)).to_contain_text("HTTP 500")
