@@ -162,6 +162,17 @@ async def test_a_contactor_that_nobody_may_move_is_no_alarm_beside_its_module(
     assert alarms(site) == {DOWN}
 
 
+async def test_a_module_that_forgot_is_told_again_what_nobody_reads_back(site: Site) -> None:
+    field = Field(site)
+    field.install(document(output("siren", device=MODULE, read_back=""), devices=PLANT.devices))
+    field.pass_s(1.0, lambda: burn(field))
+    assert field.coils["siren"]
+    field.answering(MODULE, False)
+    field.coils["siren"] = False  # its supply was gone for a moment
+    field.answering(MODULE, True)
+    assert field.coils["siren"]
+
+
 async def test_a_module_that_only_reads_back_is_one_alarm_too(site: Site) -> None:
     away = {"read_back": f"{MODULE}/back"}
     one, two = output("one", **away), output("two", p.OutputKind.STROBE, **away)
