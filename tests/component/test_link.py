@@ -181,6 +181,7 @@ async def test_bad_messages_are_counted_and_good_commands_obeyed(
         assert [update.whole for update in hq.live[:3]] == [True, False, False]
         await hq.publish(topic, command(ReportState()), retain=True)
         await station.until(lambda: len(station.commands) == 2)
+        assert {each.station_no for each in station.commands} == {STATION}, "obeyed another's"
         # A station that connects later is given the retained one: it must not obey.
     late = tmp_path / "late"
     late.mkdir()
