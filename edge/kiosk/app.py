@@ -22,6 +22,7 @@ from edge.kiosk.look import Language, Look
 from edge.kiosk.screens.alarm import AlarmScreen
 from edge.kiosk.screens.alarms import AlarmListScreen
 from edge.kiosk.screens.base import KioskScreen
+from edge.kiosk.screens.dialogs import DIALOGS
 from edge.kiosk.screens.pages import (
     DrillScreen,
     HelpScreen,
@@ -49,6 +50,9 @@ IDLE_S = 120.0
 HOLD_S = 60.0
 """How long a page or a language that somebody chose stays."""
 NOTICE_S = 5.0
+TYPING_S = 8.0
+"""A dialog that was not touched for this long is left by whoever opened it."""
+_PAGES_MAX = 6
 
 _SCREENS: dict[str, type[KioskScreen]] = {
     "alarms": AlarmListScreen,
@@ -143,12 +147,31 @@ class KioskApp(App[None]):
         self.repaint()
 
     def _follow_alarms(self, view: StationView) -> None:
+        """Bring a new alarm on top; the page that somebody reads is there again below it.
+
+        A dialog that somebody types in names the alarm and stays meanwhile: in a fire that grows
+        nobody would ever come to the end of a PIN.
+        """
         called = {alarm.alarm_id for alarm in calling(view)}
         shown = any(isinstance(screen, AlarmScreen) for screen in self.screen_stack)
         if called - self._called or (called and not shown):
-            self._to_wall()
-            self.push_screen(AlarmScreen())
+            if self._is_typed():
+                return
+            if not isinstance(self.screen, AlarmScreen):
+                self._close_dialogs()
+                self.push_screen(AlarmScreen())
         self._called = called
+
+    def _is_typed(self) -> bool:
+        idle_s = self._clock.monotonic_s() - self._touched_s
+        return isinstance(self.screen, DIALOGS) and idle_s < TYPING_S
+
+    def _close_dialogs(self) -> None:
+        if len(self.screen_stack) > _PAGES_MAX:
+            self._to_wall()
+        self.flows.cancel()
+        while isinstance(self.screen, DIALOGS):
+            self.pop_screen()
 
     def _follow_instructions(self, view: StationView) -> None:
         """Show a new instruction once; an alarm goes before, an open page is not torn away."""
@@ -184,6 +207,8 @@ class KioskApp(App[None]):
         if self.notice and now_s - self._noticed_s > NOTICE_S:
             self.notice = ""
             self.repaint()
+        if self.station is not None:
+            self._follow_alarms(self.station)
         self._step_wall(now_s)
 
     def _step_wall(self, now_s: float) -> None:
@@ -242,6 +267,10 @@ class KioskApp(App[None]):
     def in_words(self, answer: dict[str, Any]) -> str:
         """Return an agent's refusal in the language of the screen."""
         return in_words(answer, self.look)
+
+    def monotonic_s(self) -> float:
+        """Return the time that runs evenly."""
+        return self._clock.monotonic_s()
 
     def heard_somebody(self) -> None:
         """Somebody is at the screen."""

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from edge.kiosk.screens.dialogs import ChoiceScreen, PinScreen
+from edge.kiosk.views.status import titled
 from edge.kiosk.views.values import by_urgency, sounding
 from edge.view import AlarmView, ConnectorView, StationView
 from shared.contracts.words import ConnectorStatus, Severity
@@ -20,6 +21,7 @@ _GROUP = "flow"
 _SHELF_HOURS = (1, 4, 8)
 _SHELF_REASONS = ("maintenance", "spare_part", "known", "false_alarm")
 _RESET_REASONS = ("checked", "repaired", "false_alarm", "test")
+_OVER = frozenset({"unknown_alarm"})  # it ended while the PIN was typed
 _STOPPABLE = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.ALARM})
 
 
@@ -42,7 +44,7 @@ class Flows:
         self._run(self._reset(connector))
 
     def silence(self, alarm: AlarmView | None = None) -> None:
-        """Silence an alarm; by default the worst that sounds."""
+        """Silence an alarm; by default all that sound now, with one PIN."""
         self._run(self._silence(alarm))
 
     def shelve(self, alarm: AlarmView | None) -> None:
@@ -110,15 +112,16 @@ class Flows:
 
     async def _silence(self, alarm: AlarmView | None) -> None:
         look, view = self._app.look, self._app.station
+        wanted = [alarm] if alarm is not None else []
         if alarm is None and view is not None:
-            candidates = sounding(view) or by_urgency(view.alarms)
-            alarm = candidates[0] if candidates else None
-        if alarm is None:
+            wanted = sounding(view) or by_urgency(view.alarms)[:1]
+        if not wanted:
             return
-        what = look.text("ask.silence_what", title=look.title(alarm))
-        await self._with_pin(
-            "ask.silence_title", what, {"do": "silence", "alarm_id": alarm.alarm_id}
-        )
+        what = look.text("ask.silence_what", title=titled(wanted[0], look))
+        if len(wanted) > 1:
+            what += f"  +{len(wanted) - 1}"
+        requests = [{"do": "silence", "alarm_id": each.alarm_id} for each in wanted]
+        await self._with_pin("ask.silence_title", what, *requests)
 
     async def _shelve(self, alarm: AlarmView | None) -> None:
         look = self._app.look
@@ -154,13 +157,17 @@ class Flows:
         return answer
 
     async def _with_pin(
-        self, title: str, what: str, request: dict[str, Any], *, done: str = "ask.done"
+        self, title: str, what: str, *requests: dict[str, Any], done: str = "ask.done"
     ) -> None:
+        """Ask for a PIN and send the requests with it; the first that is refused ends it."""
         app = self._app
 
         async def send(pin: str) -> str:
-            answer = await app.link.ask({**request, "pin": pin})
-            return "" if answer.get("ok") else app.in_words(answer)
+            for request in requests:
+                answer = await app.link.ask({**request, "pin": pin})
+                if not answer.get("ok") and answer.get("code") not in _OVER:
+                    return app.in_words(answer)
+            return ""
 
         if await app.push_screen_wait(PinScreen(app.look.text(title), what, send)):
             app.say(app.look.text(done), done=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FLASH_S = 0.5
 """Half of a flash: one flash a second is well below what may harm people."""
+SEEN_S = 0.5
+"""An alarm that came up just now was not seen yet: a key meant something else."""
 
 
 class AlarmScreen(KioskScreen):
@@ -33,6 +35,13 @@ class AlarmScreen(KioskScreen):
     def __init__(self) -> None:
         super().__init__()
         self._lit = True
+        self._shown_id = ""
+        self._shown_s = 0.0
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the alarm on the screen is there for long enough to be seen."""
+        return bool(self._shown_id) and self.kiosk.monotonic_s() - self._shown_s >= SEEN_S
 
     def on_mount(self) -> None:
         """Begin to flash."""
@@ -48,6 +57,8 @@ class AlarmScreen(KioskScreen):
         shown = alarm_screen(view, self.look, stale=self.kiosk.stale)
         if shown is None:
             return blank(*size, self.look.palette.text)
+        if shown.alarm_id != self._shown_id:
+            self._shown_id, self._shown_s = shown.alarm_id, self.kiosk.monotonic_s()
         return paint.alarm(shown, self.look, self.hints(), size, lit=self._lit)
 
     def redraw(self) -> None:
@@ -56,6 +67,17 @@ class AlarmScreen(KioskScreen):
             self.kiosk.back()
             return
         super().redraw()
+
+    def on_screen_resume(self) -> None:
+        """Be seen anew after what lay over it."""
+        self._shown_id = ""
+        super().on_screen_resume()
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge the alarm that is seen, not one that took its place this moment."""
+        waiting = self.kiosk.calls()
+        if waiting and waiting[0].alarm_id == self._shown_id and self.is_seen:
+            self.kiosk.acknowledge(waiting[0])
 
     def action_back(self) -> None:
         """Stay: an alarm is left by acknowledging it."""

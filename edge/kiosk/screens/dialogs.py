@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from edge.kiosk.ink import Frame
 from edge.kiosk.paint.dialog import DialogView, dialog
 from edge.kiosk.screens.base import KioskScreen
-from edge.kiosk.views.pages import warning
+from edge.kiosk.views.status import urgent_text
 
 if TYPE_CHECKING:
     from edge.view import StationView
@@ -47,7 +47,7 @@ class ChoiceScreen(KioskScreen, inherit_bindings=False):
             lines=(self._question, ""),
             choices=self._choices,
             chosen=self._chosen,
-            warning=warning(view, self.look, self.kiosk.stale),
+            warning=urgent_text(view, self.look, self.kiosk.stale),
             danger=self._danger,
         )
         return dialog(shown, self.look, self.hints(), size)
@@ -108,7 +108,7 @@ class PinScreen(KioskScreen, inherit_bindings=False):
             lines=lines,
             digits=len(self._pin),
             error=self._error,
-            warning=warning(view, self.look, self.kiosk.stale),
+            warning=urgent_text(view, self.look, self.kiosk.stale),
             danger=True,
         )
         return dialog(shown, self.look, self.hints(), size)
@@ -155,3 +155,6 @@ class PinScreen(KioskScreen, inherit_bindings=False):
     def action_back(self) -> None:
         """Give up."""
         self.close_with(False)
+
+
+DIALOGS = (ChoiceScreen, PinScreen)

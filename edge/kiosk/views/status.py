@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edge.kiosk.ink import Ink
 from edge.kiosk.look import Look
-from edge.kiosk.views.values import by_urgency, clock, is_shelved, trouble_count
-from edge.view import StationView
+from edge.kiosk.views.values import by_urgency, calling, clock, is_shelved, trouble_count
+from edge.view import AlarmView, StationView
 from shared.contracts.words import Severity
 
 
@@ -23,6 +23,23 @@ class StripView:
 def stale_text(view: StationView, look: Look) -> str:
     """Say since when nothing is heard from the agent."""
     return look.text("strip.stale", time=clock(view, view.at_ms))
+
+
+def urgent_text(view: StationView, look: Look, stale: bool) -> str:
+    """Say above a dialog what the rest of the screen cannot say meanwhile, "" for nothing."""
+    if stale:
+        return f"{look.signs.cross} {stale_text(view, look)}"
+    waiting = calling(view)
+    if not waiting:
+        return ""
+    first, more = waiting[0], len(waiting) - 1
+    text = f"{look.signs.warning} {titled(first, look)}"
+    return f"{text}  +{more}" if more else text
+
+
+def titled(alarm: AlarmView, look: Look) -> str:
+    """Return where an alarm is and what."""
+    return f"{look.pick(alarm.place_zh, alarm.place_en)} {look.title(alarm)}".strip()
 
 
 def strip(view: StationView, look: Look, *, stale: bool) -> StripView:
@@ -68,8 +85,7 @@ def _alarms(view: StationView, look: Look) -> Iterator[tuple[str, Ink]]:
     for alarm in open_alarms:
         if alarm.severity not in {Severity.CRITICAL, Severity.MAJOR}:
             continue
-        place = look.pick(alarm.place_zh, alarm.place_en)
-        text = f"{signs.warning} {place} {look.title(alarm)}"
+        text = f"{signs.warning} {titled(alarm, look)}"
         if alarm.drill:
             yield f"{look.text('alarm.drill')} {text}", colours.drill
         elif alarm.severity is Severity.MAJOR:

@@ -14,6 +14,7 @@ from edge.kiosk.app import KioskApp
 from edge.kiosk.canvas import Canvas
 from edge.kiosk.ink import EMPTY, Frame
 from edge.kiosk.look import Language, Look
+from edge.kiosk.screens.alarm import AlarmScreen
 from edge.kiosk.screens.base import KioskScreen
 from edge.view import StationView
 from shared.clock import Clock, SystemClock
@@ -56,6 +57,12 @@ class Kiosk(NamedTuple):
 
     async def stands_on(self, screen: str, patience_s: float = PATIENCE_S) -> None:
         await self.until(lambda: self.on_top == screen, patience_s)
+
+    async def sees_the_alarm(self) -> None:
+        """Wait until an alarm was on the screen for as long as people need to see it."""
+        await self.until(
+            lambda: isinstance(self.app.screen, AlarmScreen) and self.app.screen.is_seen
+        )
 
     async def touch(self, action: str) -> None:
         """Click into the area that does `action`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -51,6 +52,14 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Type."""
         os.write(self._descriptor, keys.encode())
+
+    async def presses(self, keys: str, text: str, timeout_s: float) -> None:
+        """Press until the screen shows `text`: what came up just now takes no key yet."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                self.press(keys)
+                with contextlib.suppress(TimeoutError):
+                    return await self.shows(text, 1.0)
 
     def cpu_s(self) -> float:
         """Return the processor time that the process has taken."""

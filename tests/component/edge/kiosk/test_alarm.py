@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from edge.kiosk import app as app_module
 from edge.kiosk.look import Language
 from edge.kiosk.screens.dialogs import PinScreen
 from tests.component.edge.kiosk.kiosk_support import kiosk
@@ -29,7 +30,7 @@ async def test_a_critical_alarm_takes_the_screen_within_half_a_second(tmp_path: 
 @pytest.mark.parametrize("key", ["a", "enter", "space"])
 async def test_a_key_acknowledges(tmp_path: Path, key: str) -> None:
     async with kiosk(tmp_path, burning(smoke())) as screen:
-        await screen.stands_on(ALARM)
+        await screen.sees_the_alarm()
         await screen.pilot.press(key)
         await screen.stands_on(WALL)
         expected = {"do": "acknowledge", "alarm_id": SMOKE_ID, "by": "tester"}
@@ -39,7 +40,7 @@ async def test_a_key_acknowledges(tmp_path: Path, key: str) -> None:
 
 async def test_a_touch_acknowledges(tmp_path: Path) -> None:
     async with kiosk(tmp_path, burning(smoke())) as screen:
-        await screen.stands_on(ALARM)
+        await screen.sees_the_alarm()
         await screen.pilot.click(offset=(53, 26))
         await screen.stands_on(WALL)
 
@@ -48,9 +49,11 @@ async def test_alarms_queue_and_a_new_one_takes_the_screen_again(tmp_path: Path)
     async with kiosk(tmp_path, burning(smoke(), hot())) as screen:
         await screen.stands_on(ALARM)
         assert "1/2" in screen.text
+        await screen.sees_the_alarm()
         await screen.pilot.press("a")
         await screen.shows("1/1")
         assert screen.on_top == ALARM
+        await screen.sees_the_alarm()
         await screen.pilot.press("a")
         await screen.stands_on(WALL)
         third = smoke(alarm_id="0193a000-0000-7000-8000-00000000000f", place_zh="二区")
@@ -59,7 +62,42 @@ async def test_alarms_queue_and_a_new_one_takes_the_screen_again(tmp_path: Path)
         await screen.stands_on(ALARM)
 
 
-async def test_an_alarm_goes_before_whatever_is_open(tmp_path: Path) -> None:
+async def test_an_alarm_goes_before_whatever_is_open_and_gives_it_back(tmp_path: Path) -> None:
+    async with kiosk(tmp_path, burning(hot(acknowledged_by="x"))) as screen:
+        await screen.pilot.press("r")
+        await screen.stands_on("ResponderScreen")
+        view = screen.agent.view
+        screen.agent.show(structs.replace(view, alarms=(*view.alarms, smoke())))
+        await screen.sees_the_alarm()
+        await screen.pilot.press("a")
+        await screen.stands_on("ResponderScreen")
+        await screen.pilot.press("escape")
+        await screen.stands_on(WALL)
+        assert len(screen.app.screen_stack) == 1
+
+
+async def test_a_pin_is_typed_to_its_end_though_another_alarm_comes(tmp_path: Path) -> None:
+    """The last key of it must not acknowledge what nobody saw."""
+    async with kiosk(tmp_path, burning(hot(acknowledged_by="x"))) as screen:
+        await screen.pilot.press("s")
+        await screen.stands_on("PinScreen")
+        await screen.pilot.press(*PIN[:-1])
+        view = screen.agent.view
+        screen.agent.show(structs.replace(view, alarms=(*view.alarms, smoke())))
+        await screen.shows("▲ 一区 烟雾")
+        assert screen.on_top == "PinScreen"
+        await screen.pilot.press(PIN[-1], "enter")
+        await screen.stands_on(ALARM)
+        assert [(r["do"], r["alarm_id"]) for r in screen.agent.requests] == [("silence", HOT_ID)]
+        await screen.sees_the_alarm()
+        await screen.pilot.press("a")
+        await screen.stands_on(WALL)
+
+
+async def test_a_dialog_that_nobody_types_in_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "TYPING_S", 0.3)
     async with kiosk(tmp_path, calm()) as screen:
         await screen.pilot.press("t")
         await screen.stands_on("DrillScreen")
@@ -67,9 +105,37 @@ async def test_an_alarm_goes_before_whatever_is_open(tmp_path: Path) -> None:
         await screen.stands_on("PinScreen")
         screen.agent.show(burning(smoke()))
         await screen.stands_on(ALARM)
+        assert not any(isinstance(each, PinScreen) for each in screen.app.screen_stack)
+
+
+async def test_a_key_that_meant_something_else_acknowledges_nothing(tmp_path: Path) -> None:
+    async with kiosk(tmp_path, calm()) as screen:
+        screen.agent.show(burning(smoke()))
+        await screen.stands_on(ALARM)
+        await screen.pilot.press("enter", "a", "space")
+        assert screen.agent.requests == []
+        await screen.sees_the_alarm()
+        # A worse one takes its place between the eye and the hand.
+        worse = hot(raised_ms=0)
+        screen.agent.show(burning(smoke(), worse))
+        await screen.shows("62.4")
         await screen.pilot.press("a")
+        assert screen.agent.requests == []
+        await screen.sees_the_alarm()
+        await screen.pilot.press("a")
+        await screen.until(lambda: bool(screen.agent.requests))
+        assert screen.agent.requests[0]["alarm_id"] == HOT_ID
+
+
+async def test_one_pin_silences_all_that_sounds(tmp_path: Path) -> None:
+    seen = {"acknowledged_by": "x"}
+    async with kiosk(tmp_path, burning(smoke(**seen), hot(**seen), door())) as screen:
+        await screen.pilot.press("s")
+        await screen.shows("静音: 一区 烟雾  +1")
+        await screen.pilot.press(*PIN, "enter")
         await screen.stands_on(WALL)
-        assert len(screen.app.screen_stack) == 1
+        silenced = {alarm.alarm_id for alarm in screen.agent.view.alarms if alarm.silenced}
+        assert silenced == {SMOKE_ID, HOT_ID}
 
 
 async def test_what_is_not_critical_stays_in_the_strip(tmp_path: Path) -> None:
@@ -112,6 +178,7 @@ async def test_to_acknowledge_does_not_silence(
     async with kiosk(tmp_path, burning(smoke())) as screen:
         monkeypatch.setattr(screen.app, "bell", lambda: rung.append(1))
         await screen.until(lambda: bool(rung))
+        await screen.sees_the_alarm()
         await screen.pilot.press("a")
         await screen.stands_on(WALL)
         heard = len(rung)
@@ -148,7 +215,10 @@ async def test_from_the_list_each_alarm_is_acknowledged_and_put_aside(tmp_path: 
         assert request["alarm_id"] != HOT_ID
 
 
-async def test_a_dialog_that_ends_late_takes_nothing_away(tmp_path: Path) -> None:
+async def test_a_dialog_that_ends_late_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "TYPING_S", 0.3)
     async with kiosk(tmp_path, calm()) as screen:
         await screen.pilot.press("t")
         await screen.stands_on("DrillScreen")

@@ -279,6 +279,7 @@ async def test_a_terminal_without_utf8_gets_english_in_ascii(tmp_path: Path) -> 
     async with kiosk(tmp_path, burning(smoke(), door()), look=look) as screen:
         await screen.stands_on("AlarmScreen")
         assert screen.text.isascii()
+        await screen.sees_the_alarm()
         await screen.pilot.press("a")
         await screen.stands_on(WALL)
         for key in ("v", "r", "e", "y", "t", "f1"):

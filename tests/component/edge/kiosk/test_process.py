@@ -116,8 +116,7 @@ async def test_an_alarm_of_a_real_agent_is_acknowledged_and_silenced_at_the_scre
             await screen.shows("PIN 错误, 还可试 4 次", START_S)
             screen.press("2468\r")
             await screen.shows("已静音", START_S)
-            screen.press("a")
-            await screen.shows("已确认", START_S)
+            await screen.presses("a", "已确认", START_S)
         (alarm,) = [a for a in station.agent.station.alarms.open_alarms() if a.code == CODE]
         assert alarm.acknowledged_by == "screen"
         assert alarm.silenced
@@ -141,8 +140,7 @@ async def test_a_poor_terminal_is_sent_nothing_that_it_cannot_draw(
         arguments = ("ops.cli", "edge", "kiosk", "--socket", str(socket))
         async with terminal(*arguments, size=(80, 24), locale=locale) as screen:
             await screen.shows("Press A or touch here to acknowledge", START_S)
-            screen.press("a")
-            await screen.shows("acknowledged, still active", START_S)
+            await screen.presses("a", "acknowledged, still active", START_S)
             assert screen.written.isascii()
             assert b"\x1b[38;" not in screen.written  # sixteen colours by their own numbers
         assert fake.requests[0]["do"] == "acknowledge"
