@@ -47,6 +47,12 @@ class ClosedTransactions:
                 seen.add(closed.transaction_id)
                 yield closed
 
+    def awaited(self) -> Iterator[OpenTransaction]:
+        """Yield the transactions that were closed without a record, as they were left."""
+        for closed in self._by_number.values():
+            if closed.as_left is not None:
+                yield closed.as_left
+
     def all(self) -> list[tuple[str, ClosedTransaction]]:
         """Return everything, ordered by number."""
         return sorted(self._by_number.items())

@@ -470,6 +470,9 @@ class Station:
         now = self.now()
         effects = self.desk.forget_old(now.wall_ms)
         effects.add(self.alarms.clear_past(now.wall_ms))
+        unbilled = (*self.book.open_transactions(), *self.book.closed.awaited())
+        needed = {transaction.tariff_version_id for transaction in unbilled}
+        effects.changes += self.tariffs.drop_unneeded(needed, now.wall_ms)
         effects.add(self.guard.tick_hourly(now.wall_ms))
         effects.wishes.extend(self.clocks.due(list(self.registry.all()), now))
         self.perform(effects)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
 from edge.devices.chargers.wishes import HeldTariff
-from edge.journal import Change, Put
+from edge.journal import Change, Delete, Put
 from edge.station.stored import decode_all
 from shared.clock import from_ms
 from shared.errors import ConfigError
@@ -30,7 +31,10 @@ _LOCAL = 0
 
 
 class TariffShelf:
-    """Versions by id. A transaction keeps the version that was valid when it began."""
+    """Versions by id. A transaction keeps the version that was valid when it began.
+
+    `drop_unneeded` says which ones are forgotten.
+    """
 
     def __init__(self, versions: dict[str, bytes], confirmed: dict[str, bytes]) -> None:
         """Take what the journal holds under `KIND` and `KIND_CONFIRMED`."""
@@ -64,6 +68,31 @@ class TariffShelf:
         valid = [v for v in self._versions.values() if v.version != _LOCAL and v.valid_from <= now]
         own = self.get(self._local_id)
         return max(valid, key=lambda version: version.version, default=own)
+
+    def drop_unneeded(self, needed: Collection[UUID | None], wall_ms: int) -> list[Change]:
+        """Forget the versions that nobody will ask for again.
+
+        Kept are those that transactions need whose record is to come (`needed`), the station's
+        own, those that charge points hold, the current one with all newer ones, and the one
+        before it: a clock that is set back a little must find a price.
+        """
+        current = self.current(wall_ms)
+        if current is None:
+            return []
+        published = [v.version for v in self._versions.values() if v.version != _LOCAL]
+        before = max((each for each in published if each < current.version), default=_LOCAL)
+        hashes = set(self._confirmed.values())
+        kept = {self._local_id, current.tariff_version_id, *needed}
+        gone = [
+            version
+            for version in self._versions.values()
+            if version.tariff_version_id not in kept
+            and (version.version == _LOCAL or version.version < before)
+            and version.tariff.content_hash() not in hashes
+        ]
+        for version in gone:
+            del self._versions[version.tariff_version_id]
+        return [Delete(KIND, str(version.tariff_version_id)) for version in gone]
 
     def held(self, wall_ms: int) -> HeldTariff | None:
         """Return the current version as charge points know it."""

@@ -370,6 +370,59 @@ async def test_a_tariff_is_pushed_when_it_becomes_valid(site: Site) -> None:
     assert {hold.tariff.model_no for hold in site.points.of(w.HoldTariff)} == {8}
 
 
+def numbered(site: Site, version: int, *, in_s: int = 0) -> TariffVersion:
+    prices = {Period.FLAT: PeriodPrice(10_000 + version, 0)}
+    return TariffVersion(
+        tariff_version_id=UUID(int=100 + version), version=version, model_no=version,
+        tariff=Tariff("F" * 48, prices), valid_from=from_ms(site.clock.now_ms() + in_s * 1000),
+    )  # fmt: skip
+
+
+async def test_tariffs_that_nobody_needs_any_more_are_dropped(site: Site) -> None:
+    held = numbered(site, 2)
+    await site.command(c.PublishTariff(tariff=held))
+    site.bus.publish(r.TariffHeld(site.at(), CP, 2, held.tariff.content_hash()))
+    number = await site.start()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    assert running.tariff_version_id == held.tariff_version_id
+    published = [numbered(site, version) for version in range(3, 9)]
+    for version in (*published, to_come := numbered(site, 9, in_s=86_400)):
+        await site.command(c.PublishTariff(tariff=version))
+    # The charge point has a newer one; what runs keeps the price of its beginning.
+    newest = published[-1]
+    site.bus.publish(r.TariffHeld(site.at(), CP, 8, newest.tariff.content_hash()))
+    site.station.tick_hourly()
+
+    def known() -> list[int]:
+        ids = [VERSION.tariff_version_id, *(UUID(int=100 + number) for number in range(2, 10))]
+        found = [site.station.tariffs.get(each) for each in ids]
+        return [version.version for version in found if version is not None]
+
+    # 7: a clock that is set back a little finds it.
+    assert known() == [2, 7, 8, 9]
+    await site.restart()
+    assert known() == [2, 7, 8, 9]
+    assert site.station.tariffs.get(to_come.tariff_version_id) == to_come
+
+
+async def test_an_estimate_keeps_its_tariff_until_its_record_comes(tmp_path: Path) -> None:
+    site = await Site.make(tmp_path)
+    site.log_in()
+    number = await site.start()
+    transaction = site.station.book.by_number(number)
+    assert transaction is not None
+    site.station.perform(site.station.book.close(transaction, site.at()))
+    for version in range(3, 6):
+        await site.command(c.PublishTariff(tariff=numbered(site, version)))
+    held = numbered(site, 5).tariff.content_hash()
+    site.bus.publish(r.TariffHeld(site.at(), CP, 5, held))
+    site.station.tick_hourly()
+    assert site.station.tariffs.get(transaction.tariff_version_id) is not None
+    assert site.station.tariffs.get(UUID(int=103)) is None
+    await site.close()
+
+
 async def test_the_file_of_a_station_without_hq_holds_as_it_is_now(tmp_path: Path) -> None:
     def local(price_e5: int) -> TariffVersion:
         tariff = Tariff("F" * 48, {Period.FLAT: PeriodPrice(price_e5, 0)})
