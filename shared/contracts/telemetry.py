@@ -211,7 +211,7 @@ def _check_block(block: Block) -> None:
     if not 0 < block.count <= SAMPLES_MAX:
         raise MalformedContractError(f"{block.count} samples in a block, at most {SAMPLES_MAX}")
     # No database holds NUL, and no terminal should be shown the other control characters.
-    if not all(charge_point_no.isprintable() for charge_point_no, _ in block.connectors):
+    if not "".join([charge_point_no for charge_point_no, _ in block.connectors]).isprintable():
         raise MalformedContractError("a charge point's number is not printable")
     if len(block.transaction_ids) % ID_SIZE:
         raise MalformedContractError("transactions are not of 16 bytes each")
