@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.component.gateway_support import NUMBER, TX, record
 
 _TRIP_LIMIT_S = 1.0
 _LAG_LIMIT_S = 0.2
+_SYNC_S = 0.3
 
 
 def config_on(folder: Path, tmp_path: Path) -> Path:
@@ -113,3 +115,23 @@ async def test_a_slow_flash_delays_neither_heartbeats_nor_stops(
             assert max(lags_s) < _LAG_LIMIT_S
             assert await overheat_s(link, tx=f"{TX[:-1]}9") < _LAG_LIMIT_S
         assert "DELAYED" in log.read_text()
+
+
+async def test_what_comes_together_waits_for_one_sync_and_not_for_one_each(tmp_path: Path) -> None:
+    config, log = write_config(tmp_path), tmp_path / "strace.log"
+    numbers = [f"{TX[:-2]}{number}" for number in range(10, 40)]
+    async with (
+        agent_process(config, tmp_path / "data") as agent,
+        charger(agent.port) as link,
+        storage_fault(agent.pid, f"delay_enter={_SYNC_S * 1e6:.0f}", log),
+    ):
+        started_s = time.monotonic()
+        for number in numbers:
+            link.send(record(tx=number))
+        confirmed: set[str] = set()
+        while len(confirmed) < len(numbers):
+            answer = await link.expect(messages.RecordConfirm)
+            confirmed.add(answer.transaction_no)
+        took_s = time.monotonic() - started_s
+    assert confirmed == set(numbers)
+    assert took_s < len(numbers) * _SYNC_S / 3
