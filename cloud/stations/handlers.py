@@ -80,12 +80,13 @@ async def on_charge_point_connected(
         connector_count=max(event.connector_count, 1),
         dialect=event.dialect,
     )
-    made = await service.register_charge_point(
-        session, station=station, config=config, now=context.received_at
-    )
-    if made is not None:
-        await service.publish_registry(session, station=station, now=context.received_at)
     point = await _point(session, context, event.charge_point_no)
+    if point is None:
+        point = await service.register_charge_point(
+            session, station=station, config=config, now=context.received_at
+        )
+        assert point is not None, "it was not there, and the station's facts come one by one"
+        await service.publish_registry(session, station=station, now=context.received_at)
     if point.firmware and point.firmware != event.firmware:
         await confirm_command(
             session,
@@ -256,12 +257,7 @@ async def _set_connector(
         .with_for_update()
     )
     if found is None:
-        point = await session.scalar(
-            select(ChargePoint).where(
-                ChargePoint.station_id == context.station_id,
-                ChargePoint.charge_point_no == charge_point_no,
-            )
-        )
+        point = await _point(session, context, charge_point_no)
         if point is None:
             # Adopted at the station; the fact that says so is on its way in the same lane or
             # was lost with a replaced disk. The next whole report heals it.
@@ -293,12 +289,14 @@ async def _station(session: AsyncSession, context: Ingested) -> Station:
     return station
 
 
-async def _point(session: AsyncSession, context: Ingested, charge_point_no: str) -> ChargePoint:
-    found = await session.scalar(
+async def _point(
+    session: AsyncSession, context: Ingested, charge_point_no: str
+) -> ChargePoint | None:
+    """Return a charge point of the station, a retired one too: what it does is still true."""
+    found: ChargePoint | None = await session.scalar(
         select(ChargePoint).where(
             ChargePoint.station_id == context.station_id,
             ChargePoint.charge_point_no == charge_point_no,
         )
     )
-    assert found is not None, "just registered"
     return found

@@ -11,6 +11,9 @@ from sqlmodel import col, select
 from cloud.core.errors import NotFoundError
 from cloud.stations.models import ChargePoint, Connector, Operator, Station
 
+_SERVED = col(ChargePoint.retired_at).is_(None)
+_SERVED_CONNECTORS = select(Connector).join(ChargePoint).where(_SERVED)
+
 
 class StationNotFoundError(NotFoundError):
     """No station of this operator has this number."""
@@ -79,7 +82,9 @@ async def charge_point(
     """Return a charge point of a station. Raises ChargePointNotFoundError."""
     found = await session.scalar(
         select(ChargePoint).where(
-            ChargePoint.station_id == station_id, ChargePoint.charge_point_no == charge_point_no
+            ChargePoint.station_id == station_id,
+            ChargePoint.charge_point_no == charge_point_no,
+            _SERVED,
         )
     )
     if found is None:
@@ -94,7 +99,7 @@ async def charge_points(session: AsyncSession, station_id: UUID) -> Sequence[Cha
     return (
         await session.scalars(
             select(ChargePoint)
-            .where(ChargePoint.station_id == station_id)
+            .where(ChargePoint.station_id == station_id, _SERVED)
             .order_by(col(ChargePoint.charge_point_no))
         )
     ).all()
@@ -104,9 +109,9 @@ async def connectors(session: AsyncSession, station_id: UUID) -> Sequence[Connec
     """Return the connectors of a station, by charge point and number."""
     return (
         await session.scalars(
-            select(Connector)
-            .where(Connector.station_id == station_id)
-            .order_by(col(Connector.charge_point_no), col(Connector.connector_no))
+            _SERVED_CONNECTORS.where(Connector.station_id == station_id).order_by(
+                col(Connector.charge_point_no), col(Connector.connector_no)
+            )
         )
     ).all()
 
@@ -115,9 +120,9 @@ async def connectors_of(session: AsyncSession, operator_id: UUID) -> Sequence[Co
     """Return the connectors of all stations of an operator, by charge point and number."""
     return (
         await session.scalars(
-            select(Connector)
-            .where(Connector.operator_id == operator_id)
-            .order_by(col(Connector.charge_point_no), col(Connector.connector_no))
+            _SERVED_CONNECTORS.where(Connector.operator_id == operator_id).order_by(
+                col(Connector.charge_point_no), col(Connector.connector_no)
+            )
         )
     ).all()
 
@@ -127,7 +132,7 @@ async def connector(
 ) -> Connector:
     """Return one connector. Raises ChargePointNotFoundError."""
     found = await session.scalar(
-        select(Connector).where(
+        _SERVED_CONNECTORS.where(
             Connector.station_id == station_id,
             Connector.charge_point_no == charge_point_no,
             Connector.connector_no == connector_no,

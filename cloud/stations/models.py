@@ -50,7 +50,10 @@ class Station(SQLModel, table=True):
 
 
 class ChargePoint(SQLModel, table=True):
-    """One charge point of a station; numbers are unique within their operator's station."""
+    """One charge point of a station; numbers are unique within their operator's station.
+
+    A retired one is shown nowhere and not served; what it did stands.
+    """
 
     __tablename__ = "stations_charge_point"
     __table_args__ = (UniqueConstraint("operator_id", "station_id", "charge_point_no"),)
@@ -70,6 +73,7 @@ class ChargePoint(SQLModel, table=True):
     firmware: str = ""
     address: str = ""
     is_dc: bool | None = None
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

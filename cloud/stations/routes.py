@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
+from cloud.core.audit import note_change
 from cloud.core.conditional import ConditionalRoute
 from cloud.core.db import SessionDep
 from cloud.core.deps import Admin, ClockDep, Reader
@@ -69,16 +70,37 @@ class ConnectorRead(BaseModel):
     last_change_at: datetime | None
 
 
+Dialect = Literal["ykc16", "ykc15", "ylc"]
+"""What stations know to speak; all of them have numbers of 14 digits."""
+
+
 class ChargePointCreate(BaseModel):
     """A charge point to be served; one in quarantine is adopted with the same call."""
 
-    charge_point_no: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", examples=["55031412782305"])
+    charge_point_no: str = Field(
+        pattern=r"^[0-9]{14}$",
+        description="14 digits, as set in the device",
+        examples=["55031412782305"],
+    )
     connector_count: int = Field(default=1, ge=1, le=service.CONNECTORS_MAX)
-    dialect: str = Field(default="ykc16", max_length=32)
+    dialect: Dialect = "ykc16"
     silence_limit_s: float = Field(default=30.0, ge=6, le=3600)
     rated_w: int = Field(default=120_000, ge=1_000, le=10_000_000)
     rounds_to_fen: bool = False
     qr_prefix: str = Field(default="", max_length=200)
+
+
+class ChargePointChange(BaseModel):
+    """What is otherwise; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connector_count: int | None = Field(default=None, ge=1, le=service.CONNECTORS_MAX)
+    dialect: Dialect | None = None
+    silence_limit_s: float | None = Field(default=None, ge=6, le=3600)
+    rated_w: int | None = Field(default=None, ge=1_000, le=10_000_000)
+    rounds_to_fen: bool | None = None
+    qr_prefix: str | None = Field(default=None, max_length=200)
 
 
 class ChargePointRead(BaseModel):
@@ -91,6 +113,7 @@ class ChargePointRead(BaseModel):
     silence_limit_s: float
     rated_w: int
     rounds_to_fen: bool
+    qr_prefix: str
     online: bool
     firmware: str
     address: str
@@ -205,6 +228,50 @@ async def add_charge_point(
         session, station=station, config=ChargePointConfig(**body.model_dump()), now=clock.now()
     )
     return ChargePointRead.model_validate(point.model_dump())
+
+
+@router.patch(
+    "/stations/{station_no}/charge-points/{charge_point_no}",
+    operation_id="charge_points_change",
+    responses=error_responses(lookup.ChargePointNotFoundError),
+)
+async def change_charge_point(
+    station_no: StationNo,
+    charge_point_no: str,
+    body: ChargePointChange,
+    request: Request,
+    staff: Admin,
+    session: SessionDep,
+    clock: ClockDep,
+) -> ChargePointRead:
+    """Describe a charge point otherwise: dialect, power, silence limit … It logs in again."""
+    station = await lookup.station_by_no(session, staff.operator_id, station_no)
+    point = await lookup.charge_point(session, station.id, charge_point_no)
+    changes = body.model_dump(exclude_none=True)
+    note_change(request, before={name: getattr(point, name) for name in changes}, after=changes)
+    await service.change_charge_point(
+        session, station=station, point=point, changes=changes, now=clock.now()
+    )
+    return ChargePointRead.model_validate(point.model_dump())
+
+
+@router.delete(
+    "/stations/{station_no}/charge-points/{charge_point_no}",
+    operation_id="charge_points_retire",
+    status_code=204,
+    responses=error_responses(lookup.ChargePointNotFoundError, service.ChargePointBusyError),
+)
+async def retire_charge_point(
+    station_no: StationNo,
+    charge_point_no: str,
+    staff: Admin,
+    session: SessionDep,
+    clock: ClockDep,
+) -> None:
+    """Serve a charge point no more; its orders stay. Adding it again has it served again."""
+    station = await lookup.station_by_no(session, staff.operator_id, station_no)
+    point = await lookup.charge_point(session, station.id, charge_point_no)
+    await service.retire_charge_point(session, station=station, point=point, now=clock.now())
 
 
 @router.get(

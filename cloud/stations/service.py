@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -35,6 +36,12 @@ class ChargePointExistsError(BusinessError):
     """The station has this charge point already."""
 
     code = "charge_point_exists"
+
+
+class ChargePointBusyError(BusinessError):
+    """A car charges there."""
+
+    code = "charge_point_busy"
 
 
 class InvalidStationError(BusinessError):
@@ -116,6 +123,8 @@ async def add_charge_point(
 ) -> ChargePoint:
     """Register a charge point, whether it waits in quarantine or never called; tell the station.
 
+    A retired one is served again, as it is described now.
+
     Raises:
         ChargePointExistsError: It is registered.
     """
@@ -128,28 +137,80 @@ async def add_charge_point(
     return point
 
 
+async def change_charge_point(
+    session: AsyncSession,
+    *,
+    station: Station,
+    point: ChargePoint,
+    changes: Mapping[str, object],
+    now: datetime,
+) -> None:
+    """Describe a charge point otherwise and tell the station, which has it log in again.
+
+    `changes` are fields of `ChargePointConfig`. Connectors are added, never removed.
+    """
+    for name, value in changes.items():
+        setattr(point, name, value)
+    session.add(point)
+    await session.flush()
+    await ensure_connectors(session, point=point, count=point.connector_count, now=now)
+    await publish_registry(session, station=station, now=now)
+
+
+async def retire_charge_point(
+    session: AsyncSession, *, station: Station, point: ChargePoint, now: datetime
+) -> None:
+    """Have a station serve a charge point no more: it was scrapped, or stands elsewhere.
+
+    Raises:
+        ChargePointBusyError: A car charges there.
+    """
+    busy = await session.scalar(
+        select(Connector.id)
+        .where(Connector.charge_point_id == point.id, col(Connector.transaction_id).is_not(None))
+        .limit(1)
+    )
+    if busy is not None:
+        raise ChargePointBusyError("a car charges there; stop it first")
+    point.retired_at, point.online = now, False
+    session.add(point)
+    await session.flush()
+    await publish_registry(session, station=station, now=now)
+
+
 async def register_charge_point(
     session: AsyncSession, *, station: Station, config: ChargePointConfig, now: datetime
 ) -> ChargePoint | None:
     """Store a charge point and its connectors, None if it is known. The station is not told."""
-    values = {
-        "id": uuid7(to_ms(now)),
-        "operator_id": station.operator_id,
-        "station_id": station.id,
-        "charge_point_no": config.charge_point_no,
+    described = {
         "connector_count": config.connector_count,
         "dialect": config.dialect,
         "silence_limit_s": config.silence_limit_s,
         "rated_w": config.rated_w,
         "rounds_to_fen": config.rounds_to_fen,
         "qr_prefix": config.qr_prefix,
+    }
+    values = {
+        "id": uuid7(to_ms(now)),
+        "operator_id": station.operator_id,
+        "station_id": station.id,
+        "charge_point_no": config.charge_point_no,
+        **described,
         "online": False,
         "firmware": "",
         "address": "",
         "created_at": now,
     }
     made: ChargePoint | None = await session.scalar(
-        insert(ChargePoint).values(values).on_conflict_do_nothing().returning(ChargePoint)
+        insert(ChargePoint)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["operator_id", "station_id", "charge_point_no"],
+            set_={**described, "retired_at": None},
+            where=col(ChargePoint.retired_at).is_not(None),
+        )
+        .returning(ChargePoint),
+        execution_options={"populate_existing": True},
     )
     if made is None:
         return None

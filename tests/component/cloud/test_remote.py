@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
@@ -16,7 +16,9 @@ import pytest
 
 from cloud.core.security import Role
 from cloud.stations.models import Station
+from cloud.stations.routes import Dialect
 from cloud.worker import Worker
+from edge.devices.chargers.ykc.dialect import DIALECTS
 from ops.embedded import EmbeddedServers
 from ops.sim.book import Book
 from ops.sim.car import Car
@@ -300,6 +302,55 @@ async def test_a_charge_point_of_the_file_is_taken_over_as_the_file_has_it(
     assert held is not None
     assert {name: getattr(held, name) for name in wanted} == wanted
     assert registry.local_additions() == []
+
+
+async def test_a_charge_point_is_described_otherwise_and_retired(
+    hq: Hq, agent: Running, point: ChargePoint
+) -> None:
+    url = f"{hq.root}/charge-points/{NUMBER}"
+    registry = agent.agent.station.registry
+    since = point.mark()
+    answer = await hq.client.patch(
+        url, json={"rated_w": 60_000, "silence_limit_s": 6}, headers=hq.who
+    )
+    assert answer.status_code == 200, answer.text
+    await point.wait_for("ready", since=since, timeout_s=20)  # served as it is now
+    held = registry.get(NUMBER)
+    assert held is not None
+    assert (held.rated_w, held.silence_limit_s, held.dialect) == (60_000, 6, "ykc16")
+    wrong = await hq.client.patch(url, json={"dialect": "ocpp"}, headers=hq.who)
+    assert wrong.json()["errors"][0]["pointer"] == "/body/dialect"
+
+    point.plug_in(1, Car.seeded(1, soc=0.2))
+    body = {"station_no": hq.station_no, "charge_point_no": NUMBER, "connector_no": 1}
+    order_id = (await hq.post("/api/v1/orders", body))["order_id"]
+    await hq.order(order_id, "charging")
+    await hq.until(f"{hq.root}/charge-points", lambda it: it[0]["connectors"][0]["transaction_id"])
+    busy = await hq.client.delete(url, headers=hq.who)
+    assert (busy.status_code, busy.json()["code"]) == (409, "charge_point_busy")
+    point.unplug(1)
+    await hq.order(order_id, "billed", "in_review")
+    await hq.until(
+        f"{hq.root}/charge-points", lambda it: not it[0]["connectors"][0]["transaction_id"]
+    )
+
+    since = point.mark()
+    assert (await hq.client.delete(url, headers=hq.who)).status_code == 204
+    await point.wait_for("login_refused", since=since, timeout_s=20)
+    assert await hq.get(f"{hq.root}/charge-points") == []
+    assert agent.agent.station.registry.get(NUMBER) is None
+    assert (await hq.get(f"/api/v1/orders/{order_id}"))["charge_point_no"] == NUMBER
+    await hq.until(f"{hq.root}/quarantine", bool)
+
+    since = point.mark()
+    again = {"charge_point_no": NUMBER, "connector_count": 2, "rated_w": 90_000}
+    await hq.post(f"{hq.root}/charge-points", again, expect=201)
+    await point.wait_for("ready", since=since, timeout_s=20)
+    assert (await hq.get(f"{hq.root}/charge-points"))[0]["rated_w"] == 90_000
+
+
+def test_hq_knows_the_dialects_that_stations_speak() -> None:
+    assert set(get_args(Dialect)) == set(DIALECTS)
 
 
 async def test_what_cannot_be_is_refused_with_the_field(

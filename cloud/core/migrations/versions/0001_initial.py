@@ -733,6 +733,7 @@ def upgrade() -> None:
         sa.Column("firmware", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("is_dc", sa.Boolean(), nullable=True),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["station_id"],
