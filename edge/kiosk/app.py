@@ -99,7 +99,7 @@ class KioskApp(App[None]):
         self.flows = Flows(self)
         self._socket, self._clock, self._signature = socket, clock, name
         self._alternate, self._may_quit = alternate, may_quit
-        self._lost = ""
+        self._lost: Exception | None = None
         self._called: set[str] = set()
         self._seen_instructions: set[str] = set()
         now_s = clock.monotonic_s()
@@ -133,7 +133,7 @@ class KioskApp(App[None]):
         elif not waits:
             self.set_timer(APPLY_S - since_s, self._apply)
 
-    def _on_lost(self, why: str) -> None:
+    def _on_lost(self, why: Exception) -> None:
         self._lost = why
 
     def _apply(self) -> None:
@@ -141,7 +141,8 @@ class KioskApp(App[None]):
         if view is None or self._is_closing():
             return
         self._applied_s = self._clock.monotonic_s()
-        self.station, self.stale = view, False
+        # What was said before is not news because it is said again: the beat must count on.
+        self.station, self.stale = view, self._applied_s - self._beat_s > STALE_S
         self._follow_alarms(view)
         self._follow_instructions(view)
         self.repaint()
@@ -258,10 +259,15 @@ class KioskApp(App[None]):
 
     def waiting(self) -> tuple[str, ...]:
         """Return what to say before the agent was heard for the first time."""
-        lines = [self.look.text("wall.waiting_1")]
-        if self._lost:
-            lines.append(self.look.text("wall.waiting_2", socket=self._socket))
-            lines.append(self.look.text("wall.waiting_3"))
+        text = self.look.text
+        lines = [text("wall.waiting_1")]
+        if isinstance(self._lost, PermissionError):
+            lines.append(text("wall.waiting_denied", socket=self._socket))
+        elif isinstance(self._lost, ValueError):
+            lines.append(text("wall.waiting_refused", error=printable(str(self._lost))))
+        elif self._lost is not None:
+            lines.append(text("wall.waiting_2", socket=self._socket))
+            lines.append(text("wall.waiting_3"))
         return tuple(lines)
 
     def in_words(self, answer: dict[str, Any]) -> str:

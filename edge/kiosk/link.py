@@ -24,7 +24,10 @@ class Link:
     """Keeps watching `socket`; every view goes to `on_view`, every failure to `on_lost`."""
 
     def __init__(
-        self, socket: Path, on_view: Callable[[StationView], None], on_lost: Callable[[str], None]
+        self,
+        socket: Path,
+        on_view: Callable[[StationView], None],
+        on_lost: Callable[[Exception], None],
     ) -> None:
         self._socket = socket
         self._on_view = on_view
@@ -36,7 +39,7 @@ class Link:
             try:
                 await self._watch()
             except (OSError, ValueError) as error:  # TimeoutError is an OSError
-                self._on_lost(str(error))
+                self._on_lost(error)
             await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge.kiosk.app import IDLE_S, LANGUAGE_S, PAGE_S
+from edge.kiosk.app import IDLE_S, LANGUAGE_S, PAGE_S, KioskApp
 from edge.kiosk.look import Language, Look
 from edge.kiosk.palette import ASCII, SIXTEEN
 from edge.view import StationView
+from shared.clock import SystemClock
 from shared.contracts.words import ConnectorStatus
 from tests.component.edge.kiosk.kiosk_support import Kiosk, kiosk
-from tests.fakes.agent_socket import PIN
+from tests.fakes.agent_socket import PIN, FakeAgent
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.stations import (
     burning,
@@ -214,6 +215,45 @@ async def test_an_agent_that_hangs_or_dies_shows_on_every_screen(tmp_path: Path)
             await screen.pilot.press("escape")
         screen.agent.silent = False
         await screen.until(lambda: "站控无应答" not in screen.text)
+
+
+async def test_what_was_said_before_is_never_shown_as_news(tmp_path: Path) -> None:
+    """An agent whose beat stands still says the same again, and the socket may hold old lines."""
+    time = clock()
+    async with kiosk(tmp_path, calm(), clock=time) as screen:
+        screen.agent.silent = True
+        await asyncio.sleep(0.05)
+        await stale(screen, time)
+        known = screen.app.station
+        assert known is not None
+        for seconds in (1, 61):
+            again = structs.replace(known, at_ms=known.at_ms + seconds * 1000)
+            screen.app._on_view(again)
+            screen.app._apply()
+            assert screen.app.stale
+            assert "站控无应答" in screen.text
+        screen.agent.silent = False
+        await screen.until(lambda: "站控无应答" not in screen.text)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "refused"), "没有站控应答"),
+        (FileNotFoundError(2, "not there"), "systemctl status voltwarden"),
+        (PermissionError(13, "denied"), "不在 voltwarden 组"),
+        (ValueError("no view of the station"), "站控拒绝了屏幕: no view of the station"),
+    ],
+)
+async def test_before_the_first_word_it_says_what_is_wrong(
+    tmp_path: Path, error: Exception, words: str
+) -> None:
+    app = KioskApp(tmp_path / "nobody.sock", SystemClock(), look=Look(Language.ZH))
+    async with app.run_test(size=(106, 30)) as pilot:
+        running = Kiosk(app, pilot, FakeAgent(calm()))
+        app.workers.cancel_group(app, "link")
+        app._on_lost(error)
+        await running.shows(words)
 
 
 async def test_a_cut_line_is_made_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -60,9 +61,9 @@ async def agent(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def test_the_screen_says_so_within_three_seconds_and_recovers(tmp_path: Path) -> None:
     config = write_config(tmp_path)
-    socket = tmp_path / "data" / "agent.sock"
+    path = tmp_path / "data" / "agent.sock"
     async with terminal(
-        "ops.cli", "edge", "kiosk", "--socket", str(socket), "--language", "zh"
+        "ops.cli", "edge", "kiosk", "--socket", str(path), "--language", "zh"
     ) as screen:
         await screen.shows("正在连接站控", START_S)
         async with agent(config) as process:
@@ -82,19 +83,28 @@ async def test_the_screen_says_so_within_three_seconds_and_recovers(tmp_path: Pa
         assert screen.process.returncode is None
 
 
+async def test_a_socket_that_a_dead_agent_left_is_no_agent(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with terminal("edge.kiosk", "--socket", str(path), "--language", "zh") as screen:
+        await screen.shows("没有站控应答", START_S)
+        assert screen.process.returncode is None
+
+
 async def test_a_killed_screen_leaves_the_agent_as_it_was(tmp_path: Path) -> None:
     async with running(write_config(tmp_path)) as station:
-        socket = station.data_dir / "agent.sock"
-        async with terminal("edge.kiosk", "--socket", str(socket), "--language", "zh") as screen:
+        path = station.data_dir / "agent.sock"
+        async with terminal("edge.kiosk", "--socket", str(path), "--language", "zh") as screen:
             await screen.shows("01号桩", START_S)
             screen.process.send_signal(signal.SIGKILL)
             await screen.process.wait()
-        answer = await ask(socket, {"do": "state"})
+        answer = await ask(path, {"do": "state"})
         assert {entry["charge_point_no"] for entry in answer["connectors"]} == {NUMBER}
         # What takes its place is there in time: the unit waits one second, this is the rest.
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        async with terminal("edge.kiosk", "--socket", str(socket), "--language", "zh") as screen:
+        async with terminal("edge.kiosk", "--socket", str(path), "--language", "zh") as screen:
             await screen.shows("01号桩", START_S)
             assert loop.time() - started_s < 5.0
 
@@ -105,8 +115,8 @@ async def test_an_alarm_of_a_real_agent_is_acknowledged_and_silenced_at_the_scre
     config = write_config(tmp_path)
     async with running(config) as station:
         save_file(station.data_dir / FILE, [Pin(name="Li", role="staff", hash=hash_pin("2468"))])
-        socket = station.data_dir / "agent.sock"
-        async with terminal("edge.kiosk", "--socket", str(socket), "--language", "zh") as screen:
+        path = station.data_dir / "agent.sock"
+        async with terminal("edge.kiosk", "--socket", str(path), "--language", "zh") as screen:
             await screen.shows("01号桩", START_S)
             await station.command(EmergencyStop())
             await screen.shows("按 A 或触摸此处确认", START_S)
@@ -135,9 +145,9 @@ async def test_an_alarm_of_a_real_agent_is_acknowledged_and_silenced_at_the_scre
 async def test_a_poor_terminal_is_sent_nothing_that_it_cannot_draw(
     tmp_path: Path, locale: dict[str, str]
 ) -> None:
-    socket = tmp_path / "agent.sock"
-    async with serving(socket, burning(smoke())) as fake:
-        arguments = ("ops.cli", "edge", "kiosk", "--socket", str(socket))
+    path = tmp_path / "agent.sock"
+    async with serving(path, burning(smoke())) as fake:
+        arguments = ("ops.cli", "edge", "kiosk", "--socket", str(path))
         async with terminal(*arguments, size=(80, 24), locale=locale) as screen:
             await screen.shows("Press A or touch here to acknowledge", START_S)
             await screen.presses("a", "acknowledged, still active", START_S)
@@ -154,7 +164,7 @@ async def test_without_a_terminal_it_says_what_to_do_instead(tmp_path: Path) -> 
 
 
 async def test_twenty_four_connectors_cost_little(tmp_path: Path) -> None:
-    socket = tmp_path / "agent.sock"
+    path = tmp_path / "agent.sock"
     view = calm(12)
     points = tuple(
         structs.replace(
@@ -166,8 +176,8 @@ async def test_twenty_four_connectors_cost_little(tmp_path: Path) -> None:
         for index, point in enumerate(view.charge_points, 1)
     )
     view = structs.replace(view, charge_points=points)
-    async with serving(socket, view) as fake:
-        arguments = ("edge.kiosk", "--socket", str(socket), "--language", "zh")
+    async with serving(path, view) as fake:
+        arguments = ("edge.kiosk", "--socket", str(path), "--language", "zh")
         async with terminal(*arguments, size=(160, 45)) as screen:
             await screen.shows("12号桩", START_S)
             await _report(fake, view, 2.0)
