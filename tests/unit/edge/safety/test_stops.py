@@ -288,3 +288,17 @@ async def test_a_latch_is_not_lifted_while_its_cause_is_there_and_trips_again(si
     site.clock.advance(61)
     site.charging(number, 2100, current_da=0)
     assert await ask(request) == {"released": "battery_over_temperature", "by": "Wang"}
+
+
+async def test_an_ordinary_stop_is_followed_until_nothing_flows(site: Site) -> None:
+    number = await site.run()
+    transaction = site.station.book.by_number(number)
+    assert transaction is not None
+    site.points.wishes.clear()
+    await site.command(c.StopTransaction(transaction_id=transaction.transaction_id))
+    for _ in range(9):
+        site.clock.advance(0.5)
+        site.charging(number, 2000)
+        site.station.safety.tick(site.at())
+    assert len(site.points.of(w.StopRemotely)) == 3, "at 0, 2 and 4 s"
+    assert site.points.of(w.ReadNow), "it is asked whether anything flows"
