@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
 from shared.contracts.events import Token
+from shared.contracts.words import TokenKind
+from shared.tokens import normalise
 
 
 class Spent(Struct, frozen=True):
@@ -33,15 +35,21 @@ def spent(
     amount_fen: Callable[[OpenTransaction], int],
 ) -> Spent:
     """Add up what is open, at the limit that each was permitted, and what was closed."""
+    token = _one_form(asked.token)
     by_token = by_all = 0
     for transaction in opened:
         fen = _may_spend_fen(transaction, asked, amount_fen(transaction))
         by_all += fen
-        by_token += fen if transaction.token == asked.token else 0
+        by_token += fen if _one_form(transaction.token) == token else 0
     for each in closed:
         by_all += each.payable_fen
-        by_token += each.payable_fen if each.token == asked.token else 0
+        by_token += each.payable_fen if _one_form(each.token) == token else 0
     return Spent(by_token, by_all)
+
+
+def _one_form(token: Token | None) -> tuple[TokenKind, str] | None:
+    """HQ and charge points write one token differently."""
+    return None if token is None else (token.kind, normalise(token.kind, token.value))
 
 
 def _may_spend_fen(transaction: OpenTransaction, asked: Asked, used_fen: int) -> int:

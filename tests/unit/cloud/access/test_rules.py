@@ -69,6 +69,11 @@ def test_an_unknown_vin_has_a_reason_of_its_own() -> None:
 def test_values_have_one_form() -> None:
     assert normalise(TokenKind.CARD, " d14b0a54f1c2e3a4 ") == "D14B0A54F1C2E3A4"
     assert normalise(TokenKind.ACCOUNT, "Wang") == "Wang"
+    # A charge point sends an account in 8 bytes: digits, with zeros before them.
+    assert normalise(TokenKind.ACCOUNT, "0000013800138000") == "13800138000"
+    assert normalise(TokenKind.ACCOUNT, "13800138000") == "13800138000"
+    assert normalise(TokenKind.ACCOUNT, "0000") == "0"
+    assert normalise(TokenKind.CARD, "0000000000000012") == "0000000000000012"
     assert SHAPES[TokenKind.VIN].match("LSVAM4187C2184847")
     assert not SHAPES[TokenKind.VIN].match("LSVAM4187C218484I")
     assert not SHAPES[TokenKind.CARD].match("D14B0A54F1C2E3A4\n")

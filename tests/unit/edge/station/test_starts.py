@@ -415,6 +415,30 @@ async def test_accounts_that_differ_in_case_are_two(site: Site) -> None:
     assert found.balance_fen == 10_000
 
 
+async def test_an_account_is_known_by_the_digits_that_were_typed(site: Site) -> None:
+    entry = c.AccessEntry(token=Token(TokenKind.ACCOUNT, "13800138000"), limit_fen=9_000)
+    await site.command(c.PublishAccessList(version=2, entries=(entry,)))
+    found = await answer(site, token_kind=TokenKind.ACCOUNT, token="0000013800138000")
+    assert (found.accepted, found.balance_fen) == (True, 9_000)
+
+
+async def test_a_token_spends_one_limit_whoever_started_and_however_it_is_written(
+    site: Site,
+) -> None:
+    entry = c.AccessEntry(token=Token(TokenKind.CARD, CARD.upper()), limit_fen=10_000)
+    await site.command(c.PublishAccessList(version=2, entries=(entry,)))
+    order = c.StartTransaction(
+        order_id=uuid4(),
+        charge_point_no=CP,
+        connector_no=2,
+        token=Token(TokenKind.CARD, CARD.upper()),
+        limit_fen=6_000,
+    )
+    await site.command(order)
+    found = await answer(site, token=CARD.lower())
+    assert found.balance_fen == 4_000
+
+
 async def test_a_listed_token_without_room_is_asked_about_since_orders_settle(site: Site) -> None:
     site.hq_up = True
     await site.command(entry(exposure_fen=50_000))  # published while an order was open
