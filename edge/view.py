@@ -18,7 +18,8 @@ class ConnectorView(Struct, frozen=True, kw_only=True):
     """One connector. `label` is what is painted on it, for example `03-A`.
 
     `blocked_by` are the causes of its latches, `isolated` says that its contactor is open,
-    `stopping` that a stop waits for its proof. None: not known.
+    `stopping` that a stop waits for its proof, `plugged_in` that a vehicle is there, whatever the
+    status. None: not known.
     """
 
     charge_point_no: str
@@ -43,6 +44,7 @@ class ConnectorView(Struct, frozen=True, kw_only=True):
     blocked_by: tuple[str, ...] = ()
     isolated: bool = False
     stopping: bool = False
+    plugged_in: bool | None = None
 
 
 class ChargePointView(Struct, frozen=True, kw_only=True):

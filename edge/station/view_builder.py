@@ -206,6 +206,7 @@ class ViewBuilder:
             blocked_by=view.blocked_by,
             isolated=view.isolated,
             stopping=view.stopping,
+            plugged_in=sample.plugged_in,
             age_s=round(now.mono_s - sample.at.mono_s, 1),
             power_w=sample.voltage_dv * sample.current_da // 100,
             voltage_dv=sample.voltage_dv,

@@ -91,6 +91,8 @@ def _composed(
     lines: list[Line] = []
     for text, pixels in zip(texts, sizes, strict=True):
         rows = big.word(text, pixels) if pixels and drawn else None
+        if rows is not None and len(rows[0]) > width and text is view.place:
+            rows = _parted(text, pixels, width)
         if rows is None:
             rows = _spaced(text, width) if pixels or text is view.word else _plain(text, width)
         elif len(rows[0]) > width:
@@ -101,6 +103,15 @@ def _composed(
     for text in (view.title, view.done, view.advice, view.sound, view.escalation):
         lines += [_centre(row, width, ink) for row in _plain(text, width)]
     return lines
+
+
+def _parted(place: str, pixels: int, width: int) -> tuple[str, ...]:
+    """Return the area of a place large and what is in it below; from afar the area is enough."""
+    area, _, rest = place.partition(": ")
+    rows = big.word(area, pixels)
+    if not rest or rows is None or len(rows[0]) > width:
+        return ("█" * (width + 1),)  # says that this size is too wide
+    return (*rows, "", *_plain(rest, width))
 
 
 def _centre(row: str, width: int, ink: Ink) -> Line:

@@ -76,7 +76,7 @@ def _cars(view: StationView, look: Look) -> Iterator[Row]:
         for connector in entry.connectors
         if connector.status in _WITH_CAR or connector.isolated or connector.blocked_by
     ]
-    seen.sort(key=lambda connector: connector.status is not ConnectorStatus.ALARM)
+    seen.sort(key=lambda each: (each.status is not ConnectorStatus.ALARM, each.plugged_in is False))
     if not seen:
         yield paragraph(look.text("responder.no_cars"), Tone.DIM)
     for connector in seen:
@@ -89,12 +89,9 @@ def _car(connector: ConnectorView, look: Look) -> Row:
     supply, tone = look.text("responder.live"), Tone.WARN
     if connector.isolated:
         supply, tone = look.text("wall.isolated"), Tone.GOOD
-    car = f"VIN {connector.vin}" if connector.vin else look.text("responder.no_vin")
-    charge = charge_of(connector)
-    if charge is not None:
-        car += f"  {charge}%"
-    if connector.energy_dwh:
-        car += f"  {energy(connector.energy_dwh)}"
+    car = (
+        look.text("responder.no_car") if connector.plugged_in is False else _which(connector, look)
+    )
     alarming = status is ConnectorStatus.ALARM
     return Row(
         (
@@ -104,6 +101,16 @@ def _car(connector: ConnectorView, look: Look) -> Row:
             Cell(car),
         )
     )
+
+
+def _which(connector: ConnectorView, look: Look) -> str:
+    car = f"VIN {connector.vin}" if connector.vin else look.text("responder.no_vin")
+    charge = charge_of(connector)
+    if charge is not None:
+        car += f"  {charge}%"
+    if connector.energy_dwh:
+        car += f"  {energy(connector.energy_dwh)}"
+    return car
 
 
 def instruction(

@@ -129,6 +129,21 @@ def test_the_words_of_alarms_are_drawn_in_the_largest_size(word: str) -> None:
     assert big.word(word, big.TALL) is not None
 
 
+def test_of_a_long_place_at_least_the_area_is_read_from_afar() -> None:
+    look = Look(Language.EN)
+    for place, large, small in (
+        ("Area A: Smoke detector A", "Area A", "Smoke detector A"),
+        ("Behind the long transformer house", "", "Behind the long transformer house"),
+    ):
+        shown = alarm_screen(burning(smoke(place_en=place)), look)
+        assert shown is not None
+        frame = alarm.alarm(shown, look, HINTS, (106, 30))
+        lines = ["".join(span.text for span in line).strip() for line in frame.lines]
+        assert small in lines
+        drawn = big.word(large, big.MIDDLE) or ()
+        assert all(row.strip() in lines for row in drawn)
+
+
 def test_a_picture_gives_chinese_its_two_cells() -> None:
     frame = Frame(((Span("充电A▀", INK),),))
     root = ET.fromstring(svg(frame))

@@ -210,6 +210,17 @@ def test_the_responders_sheet_says_car_supply_shut_off_and_phone() -> None:
     assert "Fire brigade 119" in text
 
 
+def test_the_responders_sheet_tells_cars_from_empty_places() -> None:
+    view = burning(hot())
+    third = view.charge_points[2]
+    latched = structs.replace(third.connectors[0], plugged_in=False, vin="")
+    hit = structs.replace(third, connectors=(latched, third.connectors[0]))
+    view = structs.replace(view, charge_points=(*view.charge_points[:2], hit))
+    lines = [line for line in words(sheets.responder(view, EN)).splitlines() if "03-" in line]
+    assert "VIN" in lines[0]
+    assert lines[1].endswith("no car")
+
+
 def test_the_list_shows_the_trip_figures_of_the_chosen_one() -> None:
     text = words(pages.alarm_list(burning(smoke()), EN))
     assert "stop 3.2 ms · siren 8.9 ms · zero current 1480 ms" in text

@@ -74,6 +74,7 @@ async def test_a_charge_is_shown_with_its_figures(site: Site) -> None:
     assert (first.label, first.status) == ("01-A", ConnectorStatus.CHARGING)
     assert (first.power_w, first.energy_dwh, first.age_s) == (40_000, 3000, 4.0)
     assert first.transaction_no == number
+    assert (first.plugged_in, other.plugged_in) == (True, None)
     assert first.amount_fen is not None
     assert other.label == "01-B"
     assert view.power_w == 40_000
