@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlmodel import select
 
@@ -20,7 +21,7 @@ from cloud.stations.service import register_charge_point
 from shared.contracts.commands import AnswerAuthorization, ChargePointConfig
 from shared.contracts.events import AuthorizationAsked
 from shared.contracts.words import RefusalReason
-from tests.component.cloud.conftest import make_station
+from tests.component.cloud.conftest import make_station, until
 from tests.component.cloud.slices.world import CARD, CHARGE_POINT_NO, SHANGHAI, START
 
 
@@ -43,16 +44,21 @@ async def two(sessions: Sessions) -> list[Station]:
     return stations
 
 
-async def test_two_remote_starts_share_one_limit(sessions: Sessions, two: list[Station]) -> None:
+async def test_two_remote_starts_share_one_limit(
+    sessions: Sessions, two: list[Station], database: asyncpg.Connection
+) -> None:
     staff = Staff(UUID(int=7), two[0].operator_id, "wang", Role.ADMIN)
     wish = StartWish(charge_point_no=CHARGE_POINT_NO, connector_no=1, token=CARD)
+
+    async def the_other_waits() -> bool:
+        return bool(await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
     async def start(station: Station) -> int:
         async with sessions() as session, session.begin():
             order = await request_start(
                 session, staff=staff, station_no=station.station_no, wish=wish, now=START
             )
-            await asyncio.sleep(0.1)  # keeps the transaction open while the other decides
+            await until(the_other_waits)
         return order.limit_fen
 
     results = await asyncio.gather(*map(start, two), return_exceptions=True)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import httpx
+from fastapi import FastAPI
 
+from cloud.alarms.broker_watch import BrokerWatch
 from cloud.core.db import Sessions
 from cloud.core.security import Role
 from cloud.settings import Settings
 from cloud.stations.models import Station
-from cloud.worker import Worker, open_worker
+from cloud.worker import Worker
 from ops.embedded import EmbeddedServers
 from shared.contracts.topics import Lane
 from tests.component.cloud.conftest import (
+    NOW,
     LogIn,
     TestStation,
     make_station,
@@ -24,6 +26,7 @@ from tests.component.cloud.conftest import (
     until,
 )
 from tests.component.cloud.test_ingest import STARTED
+from tests.fakes.manual_clock import ManualClock
 
 
 async def test_a_silent_station_alarms_and_its_next_word_clears(
@@ -76,6 +79,7 @@ async def test_a_dead_broker_is_one_alarm_and_not_one_of_each_station(
     station: Station,
     link: TestStation,
     sessions: Sessions,
+    api: FastAPI,
     client: httpx.AsyncClient,
     log_in: LogIn,
     database: asyncpg.Connection,
@@ -96,14 +100,18 @@ async def test_a_dead_broker_is_one_alarm_and_not_one_of_each_station(
     async def alarmed() -> bool:
         return bool(await alarms(open_only=True))
 
+    async def forgotten() -> bool:
+        return not await api.state.redis.exists(f"vw:presence:{station.station_no}")
+
     await link.send_samples([])
     await until(online)
     await until(broker_is(client, "ok"))
     servers.kill_broker()
     try:
         await until(alarmed)
-        # Longer than the silence that would count, and sweeps go on meanwhile.
-        await asyncio.sleep(3)
+        # The silence that would count is over, and a sweep sees it.
+        await until(forgotten)
+        await worker.presence.sweep()
         [alarm] = await alarms(open_only=False)
         assert alarm["code"] == "broker_unreachable"
         assert (alarm["station_id"], alarm["object"]) == (None, "hq:broker")
@@ -132,15 +140,20 @@ def broker_is(client: httpx.AsyncClient, wanted: str) -> Callable[[], Awaitable[
 
 
 async def test_one_worker_without_its_line_is_not_a_dead_broker(
-    worker: Worker, database: asyncpg.Connection, settings: Settings
+    worker: Worker, api: FastAPI, sessions: Sessions, database: asyncpg.Connection
 ) -> None:
     """Its own heartbeat stops, the other worker's goes on."""
-    async with open_worker(settings) as cut_off:
-        watch = cut_off.broker_watch
-        assert worker.link.connected.is_set()
+    clock = ManualClock(NOW)
+    cut_off = BrokerWatch(
+        redis=api.state.redis,
+        sessions=sessions,
+        connected=lambda: False,
+        clock=clock,
+        patience_s=1.0,
+    )
+    assert worker.link.connected.is_set()
+    for _ in range(3):
         await worker.broker_watch.look()
-        started_s = asyncio.get_running_loop().time()
-        while asyncio.get_running_loop().time() - started_s < 1.5:
-            await watch.look()
-            await asyncio.sleep(0.2)
+        await cut_off.look()
+        clock.advance(1.5)
     assert await database.fetchval("SELECT count(*) FROM alarms_alarm") == 0

@@ -198,17 +198,22 @@ class TestRedis:
         async def online() -> bool:
             return bool(await database.fetchval("SELECT online FROM stations_station"))
 
+        async def silence_counts() -> bool:
+            """Whether a key that is missing now would mean silence: link and keys are trusted."""
+            presence = worker.presence
+            return presence._silence_is_trusted() and await presence._keys_are_trusted()
+
         headers = await log_in(Role.VIEWER)
         async with streaming(link) as stream:
             await some_of(stream)
             await until(online)
-            # Longer than the silence that counts: the link is trusted by now.
-            await asyncio.sleep(2.5)
+            await until(silence_counts)
             for _ in range(10):
                 valkey.flush()
-                await asyncio.sleep(0.1)
+                await worker.presence.sweep()
             await ValuesOf(client, headers, station.station_no).newer_than(stream.newest_ms)
-            await asyncio.sleep(1)
+            await until(silence_counts)
+            await worker.presence.sweep()
         await link.committed(*stream.sent)
         assert await database.fetchval("SELECT count(*) FROM alarms_alarm") == 0
         assert await online()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from cloud.stations.models import Station
@@ -60,18 +61,30 @@ async def test_one_of_two_workers_is_killed_and_every_row_is_there_once(
     database: asyncpg.Connection,
 ) -> None:
     for process in workers:
-        await until(process.connected, 20)
+        await until(process.connected, 60)
     bodies = make_bodies()
     victim = workers[0].child
 
+    async def committed() -> int:
+        return int(await database.fetchval("SELECT count(*) FROM ingest_inbox"))
+
     async def some_are_there() -> bool:
-        return bool(await database.fetchval("SELECT count(*) > 5 FROM ingest_inbox"))
+        return await committed() > 5
+
+    async def is_stopped() -> bool:
+        return psutil.Process(victim.pid).status() == psutil.STATUS_STOPPED
+
+    async def the_other_goes_on() -> bool:
+        return await committed() >= at_stop + 5
 
     sending = asyncio.create_task(send_until_acknowledged(link, bodies))
     await until(some_are_there)
     # Stopped first, so that it certainly holds batches that it has not committed.
     victim.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(0.2)
+    await until(is_stopped)
+    at_stop = await committed()
+    # They are dealt in turn: what the other commits meanwhile, the stopped one has too.
+    await until(the_other_goes_on)
     victim.kill()
     resent = await sending
 
