@@ -161,6 +161,28 @@ async def test_what_was_lost_is_counted_shown_at_once_and_told_afterwards(
     assert site.told(e.StationStateReported), "from which HQ heals what it can"
 
 
+async def test_hq_gets_the_whole_number_though_more_was_lost_after_the_first(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+    site.journal.on_trouble(failed.set)
+    crowd(site, broken_disk, 20_000)
+    await failed.wait()
+    for _ in range(2):
+        lost = site.journal.lost
+        while site.journal.lost == lost:
+            site.station.tell(site.station.state_report())
+        site.station.tick()
+    broken_disk.undo()
+    while not await site.journal.commit([]):
+        pass
+    await site.tick()
+    await site.settle()
+    told = [a for a in site.told(e.AlarmRaised) if a.code == "facts_lost"]
+    assert [each.params["facts"] for each in told] == ["1", "2"]
+    assert len({each.alarm_id for each in told}) == 2, "HQ takes each id once"
+
+
 async def test_hq_is_told_once_how_things_are_however_often_it_came_while_the_disk_failed(
     site: Site, broken_disk: pytest.MonkeyPatch
 ) -> None:
