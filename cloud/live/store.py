@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 RING = 256
 _KEEP_S = 3_600
-_FLUSH_S = 0.1
+_UPDATES_S = 0.1
+_LATEST_S = 0.5
+"""Telemetry is as old as its window; who drains a week sends thousands of batches a second."""
 _UPDATES_MAX = 5_000
 
 _METER = COLUMNS[SampleKind.METER]
@@ -51,13 +53,16 @@ def stream_key(station_no: str) -> str:
 
 
 class LiveStore:
-    """Collects what is new and writes it ten times a second, all stations in one round trip."""
+    """Collects what is new and writes it in one round trip for all stations.
+
+    Updates go ten times a second, the values of telemetry twice.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._latest: dict[str, list[Samples]] = {}
         self._updates: deque[tuple[str, dict[str, bytes], bytes]] = deque(maxlen=_UPDATES_MAX)
-        self._some = asyncio.Event()
+        self._some_latest, self._some_updates = asyncio.Event(), asyncio.Event()
         self._away = False
 
     async def on_live(self, station: KnownStation, payload: bytes) -> None:
@@ -74,7 +79,7 @@ class LiveStore:
         for part in parts:
             if part.kind is SampleKind.METER:
                 self._latest.setdefault(station.station_no, []).append(part)
-                self._some.set()
+                self._some_latest.set()
 
     def on_status(
         self,
@@ -95,24 +100,28 @@ class LiveStore:
         )
         whole = b'{"station_no":%b,"connectors":[%b]}' % (dumps(station_no), data)
         self._updates.append((station_no, {}, whole))
-        self._some.set()
+        self._some_updates.set()
 
     async def run(self) -> None:
         """Write until cancelled. Redis being away loses only what is not current any more."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self._some_latest, self._write_latest, _LATEST_S))
+            tasks.create_task(self._repeat(self._some_updates, self._write_updates, _UPDATES_S))
+
+    async def _repeat(
+        self, some: asyncio.Event, write: Callable[[], Awaitable[None]], every_s: float
+    ) -> None:
         while True:
-            await self._some.wait()
-            self._some.clear()
-            latest, self._latest = self._latest, {}
-            updates = list(self._updates)
-            self._updates.clear()
+            await some.wait()
+            some.clear()
             try:
-                await self._flush(latest, updates)
+                await write()
                 self._away = False
             except (RedisError, OSError) as error:
                 if not self._away:
                     logger.warning("redis is away, live values are not kept error=%s", error)
                 self._away = True
-            await asyncio.sleep(_FLUSH_S)
+            await asyncio.sleep(every_s)
 
     def _take(self, update: LiveUpdate) -> None:
         fields: dict[str, bytes] = {}
@@ -127,17 +136,20 @@ class LiveStore:
             b",".join(fields.values()),
         )
         self._updates.append((update.station_no, fields, whole))
-        self._some.set()
+        self._some_updates.set()
 
-    async def _flush(
-        self,
-        latest: dict[str, list[Samples]],
-        updates: list[tuple[str, dict[str, bytes], bytes]],
-    ) -> None:
+    async def _write_latest(self) -> None:
+        latest, self._latest = self._latest, {}
         async with self._redis.pipeline(transaction=False) as pipe:
             for station_no, parts in latest.items():
                 pipe.hset(latest_key(station_no), mapping=dict[Any, Any](_newest_of(parts)))
                 pipe.expire(latest_key(station_no), _KEEP_S)
+            await pipe.execute()
+
+    async def _write_updates(self) -> None:
+        updates = list(self._updates)
+        self._updates.clear()
+        async with self._redis.pipeline(transaction=False) as pipe:
             for station_no, fields, whole in updates:
                 if fields:
                     pipe.hset(live_key(station_no), mapping=dict[Any, Any](fields))
