@@ -22,7 +22,7 @@ from edge.kiosk.look import Language, Look
 from edge.kiosk.screens.alarm import AlarmScreen
 from edge.kiosk.screens.alarms import AlarmListScreen
 from edge.kiosk.screens.base import KioskScreen
-from edge.kiosk.screens.dialogs import DIALOGS
+from edge.kiosk.screens.dialogs import DIALOGS, PinScreen
 from edge.kiosk.screens.pages import (
     DrillScreen,
     HelpScreen,
@@ -164,8 +164,10 @@ class KioskApp(App[None]):
         self._called = called
 
     def _is_typed(self) -> bool:
-        idle_s = self._clock.monotonic_s() - self._touched_s
-        return isinstance(self.screen, DIALOGS) and idle_s < TYPING_S
+        top = self.screen
+        if isinstance(top, PinScreen) and top.is_busy:
+            return True
+        return isinstance(top, DIALOGS) and self._clock.monotonic_s() - self._touched_s < TYPING_S
 
     def _close_dialogs(self) -> None:
         if len(self.screen_stack) > _PAGES_MAX:

@@ -100,6 +100,11 @@ class PinScreen(KioskScreen, inherit_bindings=False):
         self._error = ""
         self._busy = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether what was asked for is being done: nothing may take the dialog away."""
+        return self._busy
+
     def paint(self, view: StationView, size: tuple[int, int]) -> Frame:
         """Return the question; of the PIN only its length is shown."""
         lines = (self._what, self.look.text("pin.sending") if self._busy else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -106,6 +107,32 @@ async def test_a_dialog_that_nobody_types_in_gives_way(
         screen.agent.show(burning(smoke()))
         await screen.stands_on(ALARM)
         assert not any(isinstance(each, PinScreen) for each in screen.app.screen_stack)
+
+
+async def test_what_a_pin_was_given_for_is_carried_out_though_an_alarm_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "TYPING_S", 0.0)
+    answered = asyncio.Event()
+    async with kiosk(tmp_path, burning(hot(acknowledged_by="x"))) as screen:
+        ask = screen.app.link.ask
+
+        async def slowly(request: dict[str, Any]) -> dict[str, Any]:
+            await answered.wait()
+            return await ask(request)
+
+        monkeypatch.setattr(screen.app.link, "ask", slowly)
+        await screen.pilot.press("s")
+        await screen.stands_on("PinScreen")
+        await screen.pilot.press(*PIN, "enter")
+        await screen.shows("正在执行")
+        view = screen.agent.view
+        screen.agent.show(structs.replace(view, alarms=(*view.alarms, smoke())))
+        await screen.shows("▲ 一区 烟雾")
+        assert screen.on_top == "PinScreen"
+        answered.set()
+        await screen.stands_on(ALARM)
+        await screen.until(lambda: screen.agent.view.alarms[0].silenced)
 
 
 async def test_a_key_that_meant_something_else_acknowledges_nothing(tmp_path: Path) -> None:
