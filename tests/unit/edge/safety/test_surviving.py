@@ -74,6 +74,22 @@ async def test_one_siren_that_fails_keeps_no_contactor_closed(site: Site, field:
     assert is_done(site, field)
 
 
+async def test_one_siren_that_fails_keeps_no_other_silent(site: Site) -> None:
+    field = Field(site)
+    field.install(document(SIREN, output("other", zones=("A",)), CONTACTOR))
+    field.calm()
+
+    def fails(name: str, on: bool, done: Callable[[bool, Moment], None]) -> None:
+        if name == "siren":
+            raise RuntimeError("bug")
+        field.write(name, on, done)
+
+    site.station.safety.hands.write = fails
+    field.point("d1", 1.0)
+    assert field.coils["other"]
+    assert is_done(site, field)
+
+
 async def test_partners_that_cannot_be_found_keep_nothing_else_charging(
     site: Site, field: Field, monkeypatch: pytest.MonkeyPatch
 ) -> None:

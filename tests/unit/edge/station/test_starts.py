@@ -213,6 +213,19 @@ async def test_an_unknown_token_is_asked_about(site: Site) -> None:
     assert (found.request_no, found.accepted, found.balance_fen) == (request_no, True, 1_000)
 
 
+async def test_hqs_yes_starts_nothing_where_somebody_charges_by_now(site: Site) -> None:
+    site.hq_up = True
+    site.ask(OTHER)
+    await site.settle()
+    (asked,) = site.told(e.AuthorizationAsked)
+    await site.run()
+    site.points.wishes.clear()
+    await site.command(c.AnswerAuthorization(request_id=asked.request_id, accepted=True))
+    (found,) = site.points.of(w.AnswerStart)
+    assert (found.accepted, found.reason) == (False, RefusalReason.OUT_OF_SERVICE)
+    assert len(site.station.book.open_transactions()) == 1
+
+
 async def test_a_password_that_nobody_can_check_starts_nothing(site: Site) -> None:
     site.hq_up = True
     site.ask(OTHER, password="0123456789abcdef")
