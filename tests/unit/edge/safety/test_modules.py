@@ -11,7 +11,7 @@ from edge.devices.sensors.reports import OutputRead
 from shared.contracts import events as e
 from shared.contracts import protection as p
 from tests.fakes.field import Field, document, output
-from tests.fakes.station_site import CP, Site
+from tests.fakes.station_site import CP, CP2, Site
 
 MODULE = "relays"
 DOWN = ("output_module_down", f"sensor:{MODULE}")
@@ -20,7 +20,7 @@ SIREN = output("siren", device=MODULE, backup="spare", zones=("A",))
 STROBE = output("strobe", p.OutputKind.STROBE, device=MODULE, zones=("A",))
 K1 = output("k1", p.OutputKind.CONTACTOR, device=MODULE, connectors=((CP, 1), (CP, 2)), backup="k2")
 SPARE = output("spare", zones=("B",))
-K2 = output("k2", p.OutputKind.CONTACTOR, connectors=((CP, 1), (CP, 2)))
+K2 = output("k2", p.OutputKind.CONTACTOR, connectors=((CP2, 1),))
 DETECTORS = tuple(
     p.Device(name=name, line="bus", unit_id=number, profile="detector", zone="A")
     for number, name in enumerate(("d1", "d2", "d3"), start=1)
@@ -114,6 +114,7 @@ async def test_backups_stand_in_for_each_output_of_a_dead_module(site: Site, fie
     field.pass_s(4.0, lambda: burn(field))
     assert all(field.coils[name] for name in NAMES), "told again what was meant to be on"
     assert not field.coils["spare"]
+    assert not field.coils["k2"]
     assert alarms(site) == set()
 
 
