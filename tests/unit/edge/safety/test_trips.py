@@ -443,3 +443,17 @@ async def test_what_charges_one_vehicle_together_is_stopped_together(tmp_path: P
     field.point("d1", 1.0)
     assert stopped(site) == {(CP, 1), (CP, 2)}
     await site.close()
+
+
+async def test_unplugging_lifts_nothing_that_is_still_reported(site: Site, field: Field) -> None:
+    row = p.Interlock(
+        cause="cable_over_temperature", stop=p.Reach.CONNECTOR, reset=p.Reset.UNPLUGGED
+    )
+    field.install(document(interlocks=(row,)))
+    field.pass_s(3.0, lambda: site.charging("", 100, cable_temp_c=120))
+    (latch,) = site.station.latches.at((CP, 1))
+    assert (latch.cause, latch.until_unplugged) == ("cable_over_temperature", True)
+    field.pass_s(3.0, lambda: site.sample(cable_temp_c=120))
+    assert site.station.latches.at((CP, 1)) == [latch], "the cable is as hot as before"
+    field.pass_s(60.0, lambda: site.sample(cable_temp_c=20))
+    assert site.station.latches.at((CP, 1)) == []
