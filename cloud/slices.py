@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from cloud.access import handlers as access_handlers
 from cloud.access import routes as access_routes
-from cloud.alarms import drill_pages, trip_pages
+from cloud.alarms import drill_pages, drill_routes, trip_pages
 from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
@@ -46,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # Before the alarms themselves: `stream` is no alarm's id.
     alarms_stream.router,
     alarms_routes.router,
+    drill_routes.router,
     notify_routes.router,
     identity_pages.router,
     orders_pages.router,

@@ -71,7 +71,7 @@ async def latest_trips(
 ) -> Sequence[Trip]:
     """Return the newest trips of a list, oldest first."""
     statement = matching_trips(operator_id, wanted).order_by(col(Trip.id).desc()).limit(limit)
-    return (await session.scalars(statement)).all()[::-1]
+    return sorted((await session.scalars(statement)).all(), key=lambda trip: trip.at)
 
 
 async def count_trips(session: AsyncSession, operator_id: UUID, wanted: TripFilter) -> int:

@@ -107,6 +107,8 @@ async def trips_page(
         PageRequest(limit=_A_PAGE, cursor=cursor),
         id_column=col(Trip.id),
     )
+    # What comes in one batch has ids of one moment; what happened later stands first.
+    rows.sort(key=lambda trip: trip.at, reverse=True)
     latest = await latest_trips(session, staff.operator_id, filter_, limit=_PLOTTED)
     return _pages.render(
         request,

@@ -44,6 +44,11 @@ async def log_in(page: Page, url: str, name: str) -> None:
     await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
 
 
+async def form_token(page: Page) -> str:
+    """Return what forms of this page carry: with it, only the role decides."""
+    return await page.locator('form[action="/logout"] [name=csrf_token]').input_value()
+
+
 async def fits_everywhere(page: Page, home: str, *paths: str) -> None:
     """Check that pages are no wider than their screen and wholly in the language chosen."""
     for size in (PHONE, WALL):

@@ -18,7 +18,7 @@ from cloud.settings import Settings, load
 from cloud.stations.models import Station
 from tests.component.cloud.conftest import PASSWORD
 from tests.component.cloud.web.browser import Seen, needs_chromium
-from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, staff
+from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, form_token, staff
 
 pytestmark = needs_chromium
 
@@ -162,7 +162,8 @@ async def test_only_administrators_write(
     url = f"{hq_url}/protection/{station.station_no}/edit"
     await log_in(page, url, dispatcher)
     await expect(page.locator("h1")).to_have_text("You may not do this")
-    answer = await page.request.post(url, form={"expected": "0", "act": "publish"})
+    form = {"expected": "0", "act": "publish", "csrf_token": await form_token(page)}
+    answer = await page.request.post(url, form=form)
     assert answer.status == 403
     assert await newest(sessions, station) is None
 

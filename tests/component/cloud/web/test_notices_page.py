@@ -22,7 +22,7 @@ from shared.contracts.topics import Lane
 from shared.contracts.words import Severity
 from tests.component.cloud.conftest import TestStation
 from tests.component.cloud.web.browser import Seen, needs_chromium
-from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, log_in, staff
+from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, form_token, log_in, staff
 
 pytestmark = needs_chromium
 
@@ -166,8 +166,9 @@ async def test_others_see_notices_and_no_addresses(
     async with sessions() as session:
         [notice] = (await session.scalars(select(Notice))).all()
     paths = (f"channels/{channel.id}/test", f"channels/{channel.id}/switch")
+    form = {"active": "false", "csrf_token": await form_token(page)}
     for path in (*paths, f"{notice.id}/redeliver"):
-        answer = await page.request.post(f"{hq_url}/notices/{path}", form={"active": "false"})
+        answer = await page.request.post(f"{hq_url}/notices/{path}", form=form)
         assert answer.status == 403
 
 

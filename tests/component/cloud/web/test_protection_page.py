@@ -29,7 +29,7 @@ from shared.contracts.topics import Lane
 from shared.contracts.words import Outcome, Severity
 from tests.component.cloud.conftest import TestStation
 from tests.component.cloud.web.browser import Seen, needs_chromium
-from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, log_in, staff
+from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, form_token, log_in, staff
 
 pytestmark = needs_chromium
 
@@ -201,8 +201,9 @@ async def test_a_viewer_reads_and_changes_nothing(
     for path in ("", "/drills", "/versions/1"):
         await page.goto(f"{home}{path}")
         await expect(page.locator("main form")).to_have_count(0)
+    form = {"expected": "2", "csrf_token": await form_token(page)}
     for path in ("/drills", "/versions/1/publish"):
-        answer = await page.request.post(f"{home}{path}", form={"expected": "2"})
+        answer = await page.request.post(f"{home}{path}", form=form)
         assert answer.status == 403
     assert (await newest(sessions, station)).version == 2
 

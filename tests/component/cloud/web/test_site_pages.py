@@ -23,7 +23,7 @@ from shared.contracts.events import InstructionAcknowledged
 from shared.contracts.topics import Lane
 from tests.component.cloud.conftest import TestStation
 from tests.component.cloud.web.browser import Seen, needs_chromium
-from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, log_in, staff
+from tests.component.cloud.web.people import PHONE, WALL, fits_everywhere, form_token, log_in, staff
 
 pytestmark = needs_chromium
 
@@ -106,6 +106,18 @@ async def test_an_instruction_is_sent_arrives_and_is_read(
     assert seen == Seen()
 
 
+async def test_a_viewer_reads_instructions_and_gives_none(
+    browser: Browser, hq_url: str, worker: Worker, sessions: Sessions, station: Station
+) -> None:
+    viewer = await staff(sessions, Role.VIEWER)
+    page = await browser.new_page(viewport=WALL, locale="en-GB")
+    url = f"{hq_url}/protection/{station.station_no}/instructions"
+    await log_in(page, url, viewer)
+    await expect(page.locator("main form")).to_have_count(0)
+    form = {"text_zh": "x", "text_en": "x", "csrf_token": await form_token(page)}
+    assert (await page.request.post(url, form=form)).status == 403
+
+
 async def test_what_is_being_written_stays_while_the_page_renews_itself(
     browser: Browser,
     hq_url: str,
@@ -180,6 +192,7 @@ async def test_pins_are_for_administrators(
     await page.goto(f"{home}/pins")
     await expect(page.locator("h1")).to_have_text("You may not do this")
     form = {"act": "give", "name": "x", "expected": "0", "kind": "camera", "target": "station"}
+    form["csrf_token"] = await form_token(page)
     for path in ("/pins", "/bindings"):
         assert (await page.request.post(f"{home}{path}", form=form)).status == 403
 
