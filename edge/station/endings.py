@@ -11,8 +11,8 @@ from edge.devices.chargers.reports import Moment, RecordReceived
 from edge.station.open_transaction import OpenTransaction
 from shared.clock import from_ms, to_ms
 from shared.contracts.commands import ChargePointConfig
-from shared.contracts.events import Record, TransactionEnded
-from shared.contracts.words import EndKind, StartMeans
+from shared.contracts.events import Record, Token, TransactionEnded
+from shared.contracts.words import EndKind, StartMeans, TokenKind
 from shared.rating import Bill, RatingError, Reading, check_readings
 from shared.settlement import bill_transaction
 from shared.tariff import Tariff
@@ -66,6 +66,16 @@ def record_hash(record: Record) -> bytes:
 def means_of(record: Record) -> StartMeans:
     """Return what the charge point says started the transaction."""
     return _START_FLAGS.get(record.start_flag, StartMeans.UNKNOWN)
+
+
+def token_of(record: Record) -> Token | None:
+    """Return whom the charge point says it charged for; the card of a remote start is HQ's own."""
+    match means_of(record):
+        case StartMeans.CARD | StartMeans.OFFLINE_CARD if record.physical_card_no.strip("0"):
+            return Token(TokenKind.CARD, record.physical_card_no)
+        case StartMeans.VIN if record.vin:
+            return Token(TokenKind.VIN, record.vin)
+    return None
 
 
 def end_with_record(

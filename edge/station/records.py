@@ -14,7 +14,7 @@ from edge.devices.chargers.reports import RecordReceived
 from edge.station import alarms as objects
 from edge.station.alarms import AlarmBook
 from edge.station.effects import Confirm, Effects
-from edge.station.endings import end_with_record, means_of, record_hash
+from edge.station.endings import end_with_record, means_of, record_hash, token_of
 from edge.station.export import summary
 from edge.station.open_transaction import ClosedTransaction, OpenTransaction, Stage
 from edge.station.transactions import TransactionBook
@@ -113,6 +113,8 @@ def _end(
         ended_by = EndKind.CORRECTED
     if transaction.means is StartMeans.UNKNOWN:
         transaction.means = means_of(report.record)
+    if transaction.token is None:
+        transaction.token = token_of(report.record)
     ended = end_with_record(
         transaction, report, book.context(transaction, seen=seen), ended_by=ended_by
     )
@@ -198,7 +200,7 @@ def settle_again(
         transaction_id=closed.transaction_id,
         transaction_no=number,
         order_id=closed.order_id,
-        token=closed.token,
+        token=closed.token or token_of(report.record),
         charge_point_no=closed.charge_point_no,
         connector_no=closed.connector_no,
         means=means_of(report.record),

@@ -25,6 +25,8 @@ from ops.sim.car import Car
 from ops.sim.charge_point import ChargePoint, ChargePointSpec
 from ops.sim.timing import FAST
 from shared.clock import SystemClock
+from shared.contracts.words import TokenKind
+from shared.tokens import normalise
 from tests.component.cloud.conftest import LogIn
 from tests.component.edge.agent_support import CARD, NUMBER, Running, running, write_config
 
@@ -266,6 +268,55 @@ async def test_an_emergency_stop_blocks_until_hq_lifts_it(hq: Hq, point: ChargeP
     point.plug_in(1, Car.seeded(2, soc=0.2))
     again = (await hq.post("/api/v1/orders", body))["order_id"]
     await hq.order(again, "charging")
+
+
+@pytest.mark.parametrize("kind", ["card", "vin", "account"])
+async def test_who_is_known_at_hq_starts_at_the_charge_point(
+    hq: Hq, point: ChargePoint, kind: str
+) -> None:
+    car = Car.seeded(1, soc=0.2)
+    value = {"card": CARD, "vin": car.vin, "account": "13800138000"}[kind]
+    token = {"kind": kind, "value": value, "limit_fen": 50_000}
+    await hq.post("/api/v1/tokens", token, expect=201)
+    point.plug_in(1, car)
+    match kind:
+        case "card":
+            point.swipe_card(1, CARD)
+        case "vin":
+            point.present_vin(1)
+        case "account":
+            point.use_account(1, value.zfill(16))
+    await point.wait_for("charging", connector_no=1, timeout_s=20)
+    path = f"/api/v1/orders?station={hq.station_no}&state=charging"
+    [order] = (await hq.until(path, lambda page: page["items"]))["items"]
+    assert (order["means"], order["token_kind"]) == (kind, kind)
+    assert order["token_value"] == normalise(TokenKind(kind), value)
+    assert order["limit_fen"] == 50_000
+    point.unplug(1)
+    await hq.order(order["id"], "billed", "in_review")
+
+
+async def test_a_card_in_the_charge_points_own_list_charges_while_it_is_cut_off(
+    hq: Hq, agent: Running, point: ChargePoint
+) -> None:
+    cards = [{"physical_card_no": CARD}]
+    assert (await hq.command(do="store_offline_cards", cards=cards))["outcome"] == "done"
+    await hq.post("/api/v1/tokens", {"kind": "card", "value": CARD}, expect=201)
+    since = point.mark()
+    point.set_fault("link_down")
+    await point.wait_for("link_lost", since=since)
+    point.plug_in(1, Car.seeded(1, soc=0.2))
+    point.swipe_card(1, CARD)
+    number = (await point.wait_for("charging", since=since)).transaction_no
+    point.unplug(1)
+    await point.wait_for("ended", since=since)
+    point.set_fault("link_down", False)
+    await point.wait_for("confirmed", transaction_no=number, timeout_s=30)
+    path = f"/api/v1/orders?transaction_no={number}"
+    [order] = (await hq.until(path, lambda page: page["items"]))["items"]
+    over = await hq.order(order["id"], "billed", "in_review", "failed")
+    assert over["means"] == "offline_card"
+    assert (over["token_kind"], over["token_value"]) == ("card", CARD.upper())
 
 
 async def test_a_charge_point_of_the_file_is_taken_over_as_the_file_has_it(

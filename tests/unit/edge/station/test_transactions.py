@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from edge.devices.chargers import wishes as w
 from edge.station.export import export_lines
 from shared.clock import from_ms
 from shared.contracts import events as e
-from shared.contracts.words import EndKind, StartMeans
+from shared.contracts.words import EndKind, StartMeans, TokenKind
 from tests.fakes.station_site import CARD, CP, CP2, Site
 
 NO = "32010600019236012611221403229999"
@@ -97,6 +98,29 @@ async def test_a_record_without_a_start_makes_a_transaction(site: Site) -> None:
     assert "start_unseen" in ended.flags
     assert ended.station_bill is not None
     assert ended.station_bill.energy_dwh == 3000
+
+
+@pytest.mark.parametrize(
+    ("record", "token"),
+    [
+        ({"start_flag": 4, "physical_card_no": CARD}, e.Token(TokenKind.CARD, CARD)),
+        ({"start_flag": 2, "physical_card_no": CARD}, e.Token(TokenKind.CARD, CARD)),
+        ({"start_flag": 4, "physical_card_no": "0" * 16}, None),
+        (
+            {"start_flag": 5, "vin": "LSVAM4187C2184847"},
+            e.Token(TokenKind.VIN, "LSVAM4187C2184847"),
+        ),
+        ({"start_flag": 5, "vin": ""}, None),
+        ({"start_flag": 1, "physical_card_no": CARD}, None),
+    ],
+)
+async def test_who_started_what_nobody_saw_stands_in_the_record(
+    site: Site, record: dict[str, Any], token: e.Token | None
+) -> None:
+    site.record(NO, 3000, **record)
+    await site.settle()
+    (ended,) = ends(site)
+    assert ended.token == token
 
 
 @pytest.mark.parametrize("connector_no", [0, 256 + 0xFF])
