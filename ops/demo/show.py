@@ -141,8 +141,9 @@ def _in_words(trip: dict[str, Any]) -> str:
     siren_ms = figures.get("detect_to_siren_ms")
     siren = "" if siren_ms is None else f", siren after {siren_ms:.1f} ms"
     zone = f" in zone {trip['zone']}" if trip["zone"] else ""
+    zero_ms = figures["stop_to_zero_current_ms"]
+    zero = f"no current {zero_ms} ms later" if zero_ms else "where nothing flowed any more"
     return (
         f"tripped for {figures['cause']}{zone}: {figures['connectors']} connectors, stop sent "
-        f"after {figures['detect_to_stop_ms']:.1f} ms{siren}, "
-        f"no current {figures['stop_to_zero_current_ms']} ms later"
+        f"after {figures['detect_to_stop_ms']:.1f} ms{siren}, {zero}"
     )
