@@ -55,7 +55,10 @@ async def raise_alarm(
     if await early.is_former(session, station_id, event.alarm_id):
         return False
     waiting = await early.take(session, station_id, event.alarm_id)
-    is_over = any(isinstance(fact, AlarmCleared) for fact, _ in waiting)
+    over_at = next(
+        (fact.occurred_at for fact, _ in waiting if isinstance(fact, AlarmCleared)), None
+    )
+    is_over = over_at is not None
     known = None if is_over else await _newest_of(session, station_id, event)
     if known is not None and place.is_before(known):
         known.repeats += 1
@@ -68,6 +71,8 @@ async def raise_alarm(
     else:
         alarm = _alarm_of(event, operator_id=operator_id, station_id=station_id, now=now)
         _place(alarm, place)
+        # Never open, not for a moment: a newer one of the same cause may be.
+        alarm.cleared_at = over_at
         await _note(session, alarm, Step.RAISED, at=event.occurred_at, now=now)
     for fact, fact_place in waiting:
         await _take_in(session, alarm, fact, fact_place, now)

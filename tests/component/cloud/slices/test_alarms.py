@@ -235,6 +235,16 @@ async def test_a_cause_that_comes_back_has_to_be_seen_again(world: World) -> Non
     assert (alarm.alarm_id, alarm.anew) == (UUID(int=2), 1)
 
 
+async def test_one_that_was_over_before_it_came_leaves_a_newer_one_open(world: World) -> None:
+    await world.deliver(cleared(1), raised(2, minute=2), raised(1))
+    first, second = await all_alarms(world)
+    assert (first.alarm_id, await steps(world, first)) == (
+        UUID(int=1),
+        [Step.RAISED, Step.CLEARED],
+    )
+    assert (second.alarm_id, second.cleared_at, second.repeats) == (UUID(int=2), None, 0)
+
+
 async def test_what_comes_before_its_alarm_waits_for_it(world: World) -> None:
     until = END + timedelta(hours=1)
     seen = AlarmAcknowledged(occurred_at=START, alarm_id=UUID(int=1), by="王")
