@@ -19,7 +19,7 @@ from cloud.core.security import MATRIX, Permission
 from cloud.protection import service
 from cloud.protection.models import Version
 from cloud.protection.routes import VersionNo
-from cloud.protection.rules import differences
+from cloud.protection.rules import InvalidDocumentError, differences
 from cloud.protection.standing import Protected, as_written, name_path
 from cloud.stations import lookup
 from cloud.web.pages import Pages
@@ -73,21 +73,11 @@ async def version_page(
     version: VersionNo,
     staff: Reader,
     session: SessionDep,
-    clock: ClockDep,
 ) -> Response:
     """Show one version, what differs from the newest, and publish it again if that is wanted."""
     station = await lookup.station_by_no(session, staff.operator_id, station_no)
     chosen, newest = await _version_and_newest(session, staff.operator_id, station.id, version)
-    return _pages.render(
-        request,
-        "protection/version.html",
-        version=chosen,
-        newest=newest,
-        changes=list(differences(newest.document, chosen.document)),
-        now=clock.now(),
-        **_document(request, chosen),
-        **station_context(staff, station),
-    )
+    return _version(request, staff, station, chosen, newest)
 
 
 @router.get("/protection/{station_no}/versions/{version}/document.json")
@@ -119,22 +109,26 @@ async def roll_back_with_form(
     expected: Annotated[int, Form(ge=1)],
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Publish an old version again, as a new one; refused if somebody published in between."""
+    """Publish an old version again, as a new one; refused if somebody published in between.
+
+    What was right when it was written may be wrong by today's checks: then the page says where.
+    """
     station = await lookup.station_by_no(session, staff.operator_id, station_no)
-    old = await service.version_by_number(
-        session, operator_id=staff.operator_id, station_id=station.id, version=version
-    )
-    made = await service.publish(
-        session,
-        operator_id=staff.operator_id,
-        station_id=station.id,
-        document=old.document,
-        expected=expected,
-        by=staff.name,
-        now=clock.now(),
-        note=note,
-        rolled_back_to=version,
-    )
+    old, newest = await _version_and_newest(session, staff.operator_id, station.id, version)
+    try:
+        made = await service.publish(
+            session,
+            operator_id=staff.operator_id,
+            station_id=station.id,
+            document=old.document,
+            expected=expected,
+            by=staff.name,
+            now=clock.now(),
+            note=note,
+            rolled_back_to=version,
+        )
+    except InvalidDocumentError as error:
+        return _version(request, staff, station, old, newest, wrong=str(error))
     note_change(
         request,
         before={"version": expected},
@@ -151,6 +145,27 @@ def station_context(staff: Staff, station: Station) -> dict[str, Any]:
         "may_operate": staff.role in MATRIX[Permission.OPERATE],
         "may_administer": staff.role in MATRIX[Permission.ADMINISTER],
     }
+
+
+def _version(
+    request: Request,
+    staff: Staff,
+    station: Station,
+    chosen: Version,
+    newest: Version,
+    *,
+    wrong: str = "",
+) -> Response:
+    return _pages.render(
+        request,
+        "protection/version.html",
+        version=chosen,
+        newest=newest,
+        changes=list(differences(newest.document, chosen.document)),
+        wrong=name_path(chosen.document, wrong),
+        **_document(request, chosen),
+        **station_context(staff, station),
+    )
 
 
 def _document(request: Request, version: Version | None) -> dict[str, Any]:

@@ -185,6 +185,28 @@ async def test_going_back_shows_what_changes_and_can_itself_be_undone(
     assert (await newest(sessions, station)).version == 4
 
 
+async def test_an_old_version_that_todays_checks_refuse_says_where(
+    browser: Browser,
+    hq_url: str,
+    worker: Worker,
+    sessions: Sessions,
+    station: Station,
+    admin: str,
+) -> None:
+    first = await published(sessions, station, DOCUMENT, 0)
+    await published(sessions, station, DOCUMENT | {"outputs": []}, 1)
+    async with sessions() as session, session.begin():
+        old = await session.get_one(Version, first.id)
+        old.document = DOCUMENT | {"devices": [DEVICE | {"unit_id": 999}, RELAY]}
+    page = await browser.new_page(viewport=WALL, locale="en-GB")
+    home = f"{hq_url}/protection/{station.station_no}"
+    await log_in(page, home, admin)
+    await page.get_by_role("link", name="Version 1", exact=True).click()
+    await page.get_by_role("button", name="Publish version 1 again").click()
+    await expect(page.get_by_role("alert")).to_contain_text("devices[smoke-a].unit_id")
+    assert (await newest(sessions, station)).version == 2
+
+
 async def test_a_viewer_reads_and_changes_nothing(
     browser: Browser,
     hq_url: str,
