@@ -16,6 +16,7 @@ from shared.contracts.events import (
     AlarmEscalated,
     AlarmRaised,
     AlarmShelved,
+    CommandSettled,
     DrillFinished,
     Event,
     SafetyTripped,
@@ -63,6 +64,15 @@ async def on_step(session: AsyncSession, context: Ingested, event: life.StepOnSi
     )
 
 
+async def on_command_settled(
+    session: AsyncSession, context: Ingested, event: CommandSettled
+) -> None:
+    """Take back what the station did not put aside."""
+    await service.note_settled(
+        session, station_id=context.station_id, event=event, now=context.received_at
+    )
+
+
 async def on_safety_tripped(session: AsyncSession, context: Ingested, event: SafetyTripped) -> None:
     """Keep it with its figures."""
     await trips.note_trip(
@@ -107,6 +117,7 @@ HANDLERS: Handlers = {
     AlarmCleared: on_alarm_cleared,
     AlarmAcknowledged: on_step,
     AlarmShelved: on_step,
+    CommandSettled: on_command_settled,
     AlarmEscalated: on_step,
     SirenSilenced: on_step,
     SafetyTripped: on_safety_tripped,

@@ -133,6 +133,14 @@ async def unshelve(
     return alarm
 
 
+async def take_back(
+    session: AsyncSession, alarm: Alarm, *, at: datetime, reason: str, now: datetime
+) -> None:
+    """Have an alarm not be put aside, because its station says why it is not."""
+    wish = ShelveAlarm(alarm_id=alarm.alarm_id, until=None, reason=reason, by="")
+    await _put_aside(session, alarm, wish, source=Source.STATION, at=at, now=now)
+
+
 def begin_anew(alarm: Alarm) -> bool:
     """Let an alarm be one that nobody has seen, silenced or put aside; True if somebody had."""
     was_handled = any((alarm.acknowledged_at, alarm.silenced_at, alarm.shelved_until))

@@ -15,15 +15,23 @@ from cloud.alarms.early import Place
 from cloud.alarms.history import add_moment
 from cloud.alarms.models import Alarm, FormerId, Source, Step
 from cloud.alarms.rules import OF_HQ, RANK
+from cloud.core.commands import find_command
 from shared.clock import to_ms
 from shared.contracts.alarm_codes import CATALOGUE
-from shared.contracts.events import AlarmCleared, AlarmRaised, StationStateReported
-from shared.contracts.words import Severity
+from shared.contracts.commands import ShelveAlarm
+from shared.contracts.events import (
+    AlarmCleared,
+    AlarmRaised,
+    CommandSettled,
+    StationStateReported,
+)
+from shared.contracts.words import Outcome, Severity
 from shared.ids import uuid7
 
 STATION_OFFLINE = "station_offline"
 FORGOTTEN = "not open at the station any more"
 _TIMED = 7
+_REFUSED = frozenset({Outcome.REJECTED, Outcome.FAILED})
 
 
 async def raise_alarm(
@@ -138,6 +146,22 @@ async def note_step(
             place=place,
             now=now,
         )
+
+
+async def note_settled(
+    session: AsyncSession, *, station_id: UUID, event: CommandSettled, now: datetime
+) -> None:
+    """Take an alarm back that HQ had put aside and its station would not."""
+    if event.outcome not in _REFUSED:
+        return
+    row = await find_command(session, event.command_id)
+    command = row.read_command() if row is not None and row.station_id == station_id else None
+    if not isinstance(command, ShelveAlarm) or command.until is None:
+        return
+    await _lock(session, station_id)
+    alarm = await _by_id(session, station_id, command.alarm_id)
+    if alarm is not None and alarm.shelved_until == command.until:
+        await life.take_back(session, alarm, at=event.occurred_at, reason=event.reason, now=now)
 
 
 async def close_forgotten(

@@ -26,17 +26,19 @@ from shared.contracts.events import (
     AlarmEscalated,
     AlarmRaised,
     AlarmShelved,
+    CommandSettled,
     DrillFinished,
     OutputTested,
     SafetyTripped,
     SirenSilenced,
     StationStateReported,
 )
-from shared.contracts.words import Severity
+from shared.contracts.words import Outcome, Severity
 from shared.ids import uuid7
 from tests.component.cloud.slices.world import CHARGE_POINT_NO, END, START, World
 
 HOT = "battery_over_temperature"
+ONE_MINUTE = timedelta(minutes=1)
 
 
 def raised(number: int, *, minute: int = 0, **changes: Any) -> AlarmRaised:
@@ -193,6 +195,25 @@ async def test_an_alarm_is_put_aside_for_hours_and_never_a_critical_one(world: W
     told = [(command.until, command.reason) for command in await sent(world, "ShelveAlarm")]
     assert told == [(until, "painting"), (None, "")]
     assert await steps(world, door) == [Step.RAISED, Step.SHELVED, Step.UNSHELVED]
+
+
+async def test_what_its_station_refused_to_put_aside_is_back(world: World) -> None:
+    await world.deliver(minor(1))
+    alarm = await only_alarm(world)
+    until = END + timedelta(hours=1)
+    wish = {"until": until, "reason": "painting", "by": "li"}
+    await life.shelve(world.session, **who(world, alarm), **wish)
+    [row] = await world.commands("ShelveAlarm")
+    refused = CommandSettled(
+        occurred_at=END, command_id=row.id, outcome=Outcome.REJECTED, reason="until"
+    )
+    await world.deliver(refused, refused)
+    assert (await only_alarm(world)).shelved_until is None
+    assert await steps(world, alarm) == [Step.RAISED, Step.SHELVED, Step.UNSHELVED]
+    # Put aside anew, it is not taken back by what was said of the first wish.
+    await life.shelve(world.session, **who(world, alarm), **wish | {"until": until + ONE_MINUTE})
+    await world.deliver(refused)
+    assert (await only_alarm(world)).shelved_until == until + ONE_MINUTE
 
 
 async def test_what_becomes_worse_has_to_be_seen_again(world: World) -> None:
