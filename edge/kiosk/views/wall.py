@@ -208,7 +208,8 @@ def _power(view: StationView, look: Look) -> PowerView:
         f"  {fraction:.0%}"
     )
     high = fraction > _POWER_HIGH
-    return PowerView(text, min(1.0, fraction), look.palette.bar_high if high else look.palette.bar)
+    fraction = max(0.0, min(1.0, fraction))  # a station may feed back
+    return PowerView(text, fraction, look.palette.bar_high if high else look.palette.bar)
 
 
 def _card(entry: ChargePointView, look: Look, stale: bool, chosen: bool) -> CardView:

@@ -61,6 +61,11 @@ def test_power_is_amber_above_nine_tenths_of_the_limit() -> None:
     assert over.fraction == 1.0
 
 
+def test_a_station_that_feeds_back_has_an_empty_bar() -> None:
+    view = structs.replace(calm(), power_w=-20_000_000_000, power_limit_w=1)
+    assert wall(view, EN).power.fraction == 0.0
+
+
 def test_a_block_has_the_ink_of_its_state() -> None:
     for status in ConnectorStatus:
         assert block(connector(1, 1, status, None), ZH, False).ink == FULL.states[status]
