@@ -92,5 +92,11 @@ def test_without_room_or_blocks_or_an_address_the_steps_stand_alone() -> None:
         assert "▀" not in texts(frame)
 
 
+def test_a_guide_whose_address_is_too_long_has_no_code() -> None:
+    assert len(qr.code("x" * qr.TEXT_MAX)) == 33
+    assert qr.code("x" * (qr.TEXT_MAX + 1)) == ()
+    assert "See which number knocks" in texts(screen(empty(), guide="x" * 9000))
+
+
 def test_with_a_charge_point_there_is_nothing_to_set_up() -> None:
     assert setup(calm(1), EN) is None
