@@ -168,7 +168,11 @@ def replay(
         stop(f"{frames}: no such folder; a station keeps its frames in DATA_DIR/frames", NOT_FOUND)
     from tempfile import TemporaryDirectory
 
+    from edge.replay import read_lines
     from edge.replay import replay as play
+
+    if next(read_lines(frames), None) is None:
+        typer.echo(f"{frames}: no frames; a station keeps them in DATA_DIR/frames", err=True)
 
     setting = _replay_setting(load(config) if config else None, zone)
     with TemporaryDirectory(prefix="voltwarden-replay-") as folder, _progress() as progress:

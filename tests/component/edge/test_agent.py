@@ -244,6 +244,7 @@ def test_replay_of_nothing(tmp_path: Path) -> None:
     assert vw("replay", str(tmp_path / "none")).returncode == 3
     empty = vw("replay", str(tmp_path))
     assert (empty.returncode, empty.stdout) == (0, "")
+    assert "DATA_DIR/frames" in empty.stderr  # perhaps the folder above was given
     assert vw("replay", str(tmp_path), "--zone", "Moon/Base").returncode == 2
 
 
