@@ -205,7 +205,10 @@ async def test_what_its_station_refused_to_put_aside_is_back(world: World) -> No
     await life.shelve(world.session, **who(world, alarm), **wish)
     [row] = await world.commands("ShelveAlarm")
     refused = CommandSettled(
-        occurred_at=END, command_id=row.id, outcome=Outcome.REJECTED, reason="until"
+        occurred_at=END + ONE_MINUTE,
+        command_id=row.id,
+        outcome=Outcome.REJECTED,
+        reason="until",
     )
     await world.deliver(refused, refused)
     assert (await only_alarm(world)).shelved_until is None
