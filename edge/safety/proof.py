@@ -91,6 +91,8 @@ class Proof:
         self._safety_points: set[tuple[str, str]] = set()
         self._device_lines: dict[str, str] = {}
         self._silent_devices: set[str] = set()
+        self._answers_since: dict[str, Moment] = {}
+        """Devices that answer; each says so once, whatever documents come after."""
         self._self_test = False
 
     def configure(self, protection: Protection, profiles: Mapping[str, Profile]) -> None:
@@ -111,6 +113,12 @@ class Proof:
         self._channels |= {each.name: each for each in kept}
         self._device_lines = {device.name: device.line for device in protection.devices}
         self._silent_devices &= self._device_lines.keys()
+        self._answers_since = {
+            name: at for name, at in self._answers_since.items() if name in self._device_lines
+        }
+        for name, at in self._answers_since.items():
+            if (channel := self._channels.get(module(name))) and channel.reason == "waiting":
+                _prove(channel, at)
         self._by_device = {
             device.name: channel
             for device in protection.devices
@@ -173,8 +181,10 @@ class Proof:
         """A device answers again, or has stopped to; its line lives while one of them does."""
         if answering:
             self._silent_devices.discard(device)
+            self._answers_since[device] = at
         else:
             self._silent_devices.add(device)
+            self._answers_since.pop(device, None)
             if channel := self._by_device.get(device):
                 channel.reason = reason or "no_answer"
         if channel := self._channels.get(module(device)):

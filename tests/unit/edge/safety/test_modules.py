@@ -232,6 +232,20 @@ async def test_a_module_that_leaves_the_document_takes_its_alarm_along(
     assert alarms(site) == set()
 
 
+async def test_a_device_that_gets_its_first_output_is_known_to_answer(site: Site) -> None:
+    field = Field(site)
+    field.install(document(SPARE, devices=(*DETECTORS, *RELAYS)))
+    field.answering(MODULE, True)
+    field.pass_s(8.0, field.calm)
+    field._known.add(MODULE)  # the line goes on asking it, and says no second time that it answers
+    field.install(PLANT)
+    field.pass_s(8.0, field.calm)
+    assert alarms(site) == set()
+    die(field)
+    field.pass_s(4.0, field.calm)
+    assert alarms(site) == {DOWN}
+
+
 async def test_current_that_flows_through_a_contactor_out_of_reach_is_said_once(
     site: Site, field: Field
 ) -> None:
