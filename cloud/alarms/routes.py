@@ -31,6 +31,7 @@ from cloud.core.language import wants_chinese
 from cloud.core.pagination import Page, PageDep, newest_first
 from cloud.protection.titles import titles_of
 from cloud.stations import lookup
+from cloud.web.texts import texts_for
 
 router = APIRouter(prefix="/api/v1/alarms", tags=["alarms"])
 
@@ -86,9 +87,11 @@ async def export_alarms(
     staff: Reader,
     wanted: FilterDep,
     clock: ClockDep,
-    accept_language: Language = "",
 ) -> StreamingResponse:
-    """Return the same list whole as CSV for spreadsheets, times on the stations' clocks."""
+    """Return the same list whole as CSV for spreadsheets, times on the stations' clocks.
+
+    Titles are in the language that pages are in: `lang`, the cookie, or Accept-Language.
+    """
     sessions: Sessions = request.app.state.sessions
     stations = await lookup.stations_of(session, staff.operator_id)
     lines = csv_lines(
@@ -96,7 +99,7 @@ async def export_alarms(
         queries.matching(staff.operator_id, wanted, clock.now()),
         {station.id: station for station in stations},
         await titles_of(session, staff.operator_id, {station.id for station in stations}),
-        chinese=wants_chinese(accept_language),
+        chinese=texts_for(request).chinese,
     )
     return csv_answer(lines, "alarms.csv")
 

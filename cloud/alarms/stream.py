@@ -16,9 +16,9 @@ from cloud.core.db import Sessions
 from cloud.core.deps import Reader
 from cloud.core.errors import UnavailableError, error_responses
 from cloud.core.json import dumps
-from cloud.core.language import wants_chinese
 from cloud.core.security import Staff
 from cloud.web.streams import BEAT, HEARTBEAT_S, OPENED, STREAM_S, stream
+from cloud.web.texts import texts_for
 from shared.clock import Clock
 
 router = APIRouter(prefix="/api/v1/alarms", tags=["alarms"])
@@ -34,15 +34,15 @@ async def stream_alarms(
     request: Request,
     staff: Reader,
     last_event_id: Annotated[UUID | None, Header()] = None,
-    accept_language: Annotated[str, Header(max_length=200)] = "",
 ) -> StreamingResponse:
     """Send every step of every alarm as it is committed, and a `beat` while there are none.
 
     An `alarm` event has `moment` (what happened) and `alarm` (as it is after it). After a break,
     `Last-Event-ID` gives what was missed, a minute back; one may come twice. `reload` says that
-    some may be missing: read the list. A stream ends after five minutes; open it again.
+    some may be missing: read the list. A stream ends after five minutes; open it again. Texts are
+    in the language that pages are in: `lang`, the cookie, or Accept-Language.
     """
-    chinese = wants_chinese(accept_language)
+    chinese = texts_for(request).chinese
     return stream(request, _events(request, staff, last_event_id, chinese=chinese))
 
 

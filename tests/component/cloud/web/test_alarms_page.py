@@ -110,6 +110,27 @@ async def test_a_fire_is_seen_within_a_second_and_its_figures_follow(
     assert seen == Seen()
 
 
+async def test_what_is_new_is_said_in_the_pages_language_not_the_browsers(
+    browser: Browser,
+    hq_url: str,
+    api: FastAPI,
+    worker: Worker,
+    link: TestStation,
+    dispatcher: str,
+) -> None:
+    page = await browser.new_page(viewport=PHONE, locale="en-GB")
+    await log_in(page, f"{hq_url}/alarms", dispatcher)
+    await page.goto(f"{hq_url}/alarms?lang=zh")
+    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
+    await api.state.alarm_feed.listening.wait()
+    await link.send(Lane.ALARM, raised("smoke", Severity.CRITICAL, "sensor:smoke-a"))
+    await expect(page.locator("#news")).to_have_text("新的紧急告警: 烟雾报警", timeout=5000)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    path = await (await download.value).path()
+    assert "烟雾报警" in await asyncio.to_thread(path.read_text, "utf-8-sig")
+
+
 async def test_an_alarm_is_acknowledged_and_put_aside_and_the_station_hears_of_it(
     browser: Browser, hq_url: str, worker: Worker, link: TestStation, dispatcher: str
 ) -> None:
