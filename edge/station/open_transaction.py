@@ -62,7 +62,9 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
 
     `untimed_dwh` of `last_dwh` came in later than `last_ms`, nobody knows when. `cut_ms` is the
     next half hour of the local clock as seen from `cut_from_ms`. `readings` and `last_dwh` count
-    the energy of this transaction from 0, as 0x13 does.
+    the energy of this transaction from 0, as 0x13 does. `beside_fen` is what the vehicle's other
+    connectors spent of its permission and no longer show: what closed ones came to, less what was
+    spent before this was permitted, which its limit leaves out.
     """
 
     transaction_id: UUID
@@ -81,6 +83,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     limit_dwh: int = 0
     limit_min: int = 0
     limit_soc_percent: int = 0
+    beside_fen: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
     last_ms: int | None = None

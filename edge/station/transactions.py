@@ -79,7 +79,18 @@ class TransactionBook(OpenTransactions):
         """
         if transaction.means is StartMeans.REMOTE:
             return 0
-        return sum(map(self._used_fen, self.group(transaction))) - self._used_fen(transaction)
+        return self._others_fen(transaction) + transaction.beside_fen
+
+    def _others_fen(self, transaction: OpenTransaction) -> int:
+        others = (each for each in self.group(transaction) if each is not transaction)
+        return sum(map(self._used_fen, others))
+
+    def _pass_on(self, transaction: OpenTransaction, payable_fen: int, sign: int) -> list[Change]:
+        """Have the vehicle's other connectors count what this one came to, or no longer (-1)."""
+        others = [each for each in self.group(transaction) if each is not transaction]
+        for other in others:
+            other.beside_fen += sign * max(payable_fen, self._used_fen(transaction))
+        return [*map(stored_form, others)]
 
     # Opening
 
@@ -116,6 +127,7 @@ class TransactionBook(OpenTransactions):
             limit_soc_percent=limits[3],
             raw_frames=[raw] if raw else [],
         )
+        transaction.beside_fen = -self._others_fen(transaction)
         effects = self._enter(transaction, now)
         effects.events.append(
             events.TransactionAuthorized(
@@ -152,6 +164,7 @@ class TransactionBook(OpenTransactions):
         effects = self._enter(transaction, now)
         if earlier is not None:
             effects.changes.append(Delete(KIND_CLOSED, transaction_no))
+            effects.changes += self._pass_on(transaction, earlier.payable_fen, -1)
         return transaction, effects
 
     def _enter(self, transaction: OpenTransaction, now: Moment) -> Effects:
@@ -386,7 +399,9 @@ class TransactionBook(OpenTransactions):
         effects = Effects()
         number = transaction.transaction_no
         effects.changes.append(self.take_out(transaction))
-        effects.add(self.closed.remember(number, closed or left(transaction, now, ended)))
+        closed = closed or left(transaction, now, ended)
+        effects.changes += self._pass_on(transaction, closed.payable_fen, 1)
+        effects.add(self.closed.remember(number, closed))
         return effects
 
     def everything(self) -> list[Change]:
