@@ -26,6 +26,7 @@ from shared.tariff import (
 
 KIND = "tariff"
 KIND_CONFIRMED = "tariff_confirmed"
+_NEWEST_KEPT = 12
 _LOCAL = 0
 """The version of a station's own tariff; HQ counts from 1."""
 
@@ -73,21 +74,21 @@ class TariffShelf:
         """Forget the versions that nobody will ask for again.
 
         Kept are those that transactions need whose record is to come (`needed`), the station's
-        own, those that charge points hold, the current one with all newer ones, and the one
-        before it: a clock that is set back a little must find a price.
+        own, those that charge points hold, the current one with all newer ones, and the newest
+        dozen: when a clock that ran ahead is set back, what is valid then must be there.
         """
         current = self.current(wall_ms)
         if current is None:
             return []
-        published = [v.version for v in self._versions.values() if v.version != _LOCAL]
-        before = max((each for each in published if each < current.version), default=_LOCAL)
+        published = sorted(v.version for v in self._versions.values() if v.version != _LOCAL)
+        oldest_kept = min([*published[-_NEWEST_KEPT:], current.version])
         hashes = set(self._confirmed.values())
         kept = {self._local_id, current.tariff_version_id, *needed}
         gone = [
             version
             for version in self._versions.values()
             if version.tariff_version_id not in kept
-            and (version.version == _LOCAL or version.version < before)
+            and (version.version == _LOCAL or version.version < oldest_kept)
             and version.tariff.content_hash() not in hashes
         ]
         for version in gone:
