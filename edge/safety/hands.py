@@ -109,10 +109,15 @@ class Hands:
         if is_there and set(cause.action.connectors) - before:
             self._act(cause, now)
             return
-        # What is gone, or not yet seen again, opens nothing that its trip did not open.
-        names = _outputs(cause.action) if is_there else cause.action.sirens
         at_once = cause.action.open_contactors is OpenContactor.AT_ONCE
-        if cause.opened or (cause.unsure_s is not None and at_once):
+        # What is gone, or not yet seen again, opens nothing that its trip did not open.
+        names = cause.action.sirens
+        if cause.ordered:
+            # As in its trip: HQ, who may lift the order, closes no contactor.
+            self._isolate_all(cause.action.connectors if is_there and at_once else (), now)
+        elif is_there and at_once:
+            names = (*names, *cause.action.contactors)
+        if cause.opened or (cause.unsure_s is not None and at_once and not cause.ordered):
             names = (*names, *self._contactors_above(cause.latched))
         keep = self.outputs.want if cause.latched else self.outputs.want_only
         keep(cause.key, names, now)
@@ -472,12 +477,6 @@ class Hands:
             except Exception:
                 # The next stop must not fail because the last one could not be written down.
                 logger.exception("not told: %s", getattr(hear, "__name__", hear))
-
-
-def _outputs(action: Action) -> tuple[str, ...]:
-    """Return what a cause switches on by itself."""
-    at_once = action.open_contactors is OpenContactor.AT_ONCE
-    return (*action.sirens, *action.contactors) if at_once else action.sirens
 
 
 def isolation(connector: Connector) -> CauseKey:

@@ -285,6 +285,8 @@ class Guard:
         known = station.safety.hands.causes.get((latch.cause, latch.subject))
         if known is not None:
             known.latched.add(latch.place)
+            # What a rule has found, too, is no longer HQ's alone.
+            known.ordered = known.ordered and latch.by_hq
             return
         alarm = station.alarms.find(latch.cause, latch.subject)
         station.safety.restore(

@@ -220,6 +220,48 @@ async def test_what_a_document_has_opened_at_once_hq_does_not_close(site: Site) 
     assert not field.coils["k1"]
 
 
+async def test_what_a_later_document_opens_hq_does_not_close_either(site: Site) -> None:
+    field = plant(site)
+    await site.command(order())
+    field.pass_s(1.0, field.calm)
+    assert not field.coils.get("k1")
+    at_once = p.Interlock(
+        cause=CODE, stop=p.Reach.STATION, contactor=p.OpenContactor.AT_ONCE, sirens=True
+    )
+    field.install(document(SIREN_A, SIREN_B, K1, interlocks=(at_once,)))
+    field.pass_s(0.2, field.calm)
+    assert field.coils["k1"]
+    assert field.coils["siren_a"]
+    await site.command(lift())
+    field.pass_s(0.2, field.calm)
+    assert field.coils["k1"]
+    request = {"number": CP, "connector": 1, "reason": "looked", "pin": PIN}
+    await SiteActions(site.station).reset(request)
+    field.pass_s(0.2, field.calm)
+    assert not field.coils["k1"]
+
+
+async def test_what_a_rule_has_found_too_is_not_hqs_alone_after_a_restart(site: Site) -> None:
+    rule = p.Threshold(
+        rule_id="hot",
+        code=CODE,
+        select=p.Select(quantity=p.Quantity.BATTERY_TEMP_MAX_C),
+        above=45.0,
+    )
+    plant(site, rules=(rule,))
+    numbers = await charge_together(site)
+    await site.command(order())
+    site.charging(numbers[1], 100, battery_temp_max_c=50)
+    await site.tick()
+    await site.crash()
+    plant(site, rules=(rule,))
+    site.facts.clear()
+    site.log_in()
+    site.charging(numbers[1], 100, battery_temp_max_c=50)
+    await site.tick()
+    assert site.told(e.SafetyTripped) == [], "it stands, and trips no second time"
+
+
 async def test_ordered_once_more_it_stops_a_charge_point_that_is_new_here(site: Site) -> None:
     plant(site)
     await site.command(c.EmergencyStop())
