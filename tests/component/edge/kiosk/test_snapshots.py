@@ -98,6 +98,7 @@ async def _opened(screen: Kiosk, view: StationView, keys: tuple[str, ...], top: 
 
 def _compare(name: str, frame: Frame) -> None:
     if folder := os.environ.get("KIOSK_PICTURES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / f"{name}.svg").write_text(svg(frame))
     path = FOLDER / f"{name}.txt"
     drawn = _written(frame)
