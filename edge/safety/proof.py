@@ -75,6 +75,8 @@ class Channel(Struct, kw_only=True):
     proven: bool = False
     lost_s: float | None = None
     """Since when it is not ok."""
+    shaky_s: float | None = None
+    """A module: since when it is not ok, or was so a moment ago."""
 
     @property
     def ok(self) -> bool:
@@ -206,7 +208,7 @@ class Proof:
                 for name in (sensor(device), module(device)) if _line(on) == line.name else ():
                     channel = self._channels.get(name)
                     if channel is not None and channel.lost_s is not None:
-                        channel.lost_s = at.mono_s
+                        channel.lost_s = channel.shaky_s = at.mono_s
         _prove(line, at)
 
     def tick(self, now: Moment) -> None:
@@ -218,6 +220,10 @@ class Proof:
                 channel.lost_s = None
             elif channel.lost_s is None:
                 channel.lost_s = now.mono_s
+            if not _is_shaky(channel, now):
+                channel.shaky_s = None
+            elif channel.shaky_s is None:
+                channel.shaky_s = now.mono_s
 
     def channels(self) -> list[Channel]:
         """Return all channels."""
@@ -226,8 +232,12 @@ class Proof:
     def is_lost(self, channel: Channel, now: Moment) -> bool:
         """Whether a channel has been silent for so long that people must know.
 
-        One that never proved itself has some seconds more: lines connect first.
+        One that never proved itself has some seconds more: lines connect first. A module that
+        comes and goes is lost, too: what hangs on it is no alarm of its own.
         """
+        shaky_s = channel.shaky_s if channel.proven else None
+        if shaky_s is not None and now.mono_s - shaky_s > _TELL_S + _SETTLES_S:
+            return True
         since_s = channel.lost_s
         wait_s = _TELL_S if channel.proven else _GRACE_S
         return since_s is not None and now.mono_s - since_s > wait_s
@@ -242,10 +252,7 @@ class Proof:
     def module_fails(self, device: str, now: Moment) -> bool:
         """Whether a device with outputs does not answer, or has only just begun to."""
         channel = self._channels.get(module(device))
-        if channel is None or channel.reason == "waiting":
-            return False
-        settles = channel.last_s is not None and now.mono_s - channel.last_s < _SETTLES_S
-        return not channel.ok or settles
+        return channel is not None and _is_shaky(channel, now)
 
     def is_covered(self, name: str, *, faulty: Container[str]) -> bool:
         """Whether other devices watch the zone of this one for all that it does.
@@ -307,6 +314,14 @@ def _is_old(channel: Channel, now: Moment) -> bool:
     if channel.age_max_s is None or channel.last_s is None:
         return False
     return now.mono_s - channel.last_s > channel.age_max_s
+
+
+def _is_shaky(channel: Channel, now: Moment) -> bool:
+    """Whether a module does not answer, or has only just begun to."""
+    if channel.kind is not ChannelKind.MODULE or channel.reason == "waiting":
+        return False
+    settles = channel.last_s is not None and now.mono_s - channel.last_s < _SETTLES_S
+    return not channel.ok or settles
 
 
 def _prove(channel: Channel, at: Moment) -> None:

@@ -154,6 +154,23 @@ async def test_a_module_that_is_back_has_a_moment_to_do_what_it_is_told(
     assert await raised(site) == []
 
 
+async def test_a_module_that_comes_and_goes_is_told_of_too(site: Site, field: Field) -> None:
+    for _ in range(6):  # a loose wire
+        die(field)
+        field.pass_s(1.2, field.calm)
+        live(field)
+        field.pass_s(0.5, field.calm)
+    assert alarms(site) == {DOWN}
+    assert (await raised(site)).count(DOWN) == 1
+    field.pass_s(4.0, field.calm)
+    assert alarms(site) == set()
+    die(field)
+    field.pass_s(1.0, field.calm)
+    live(field)
+    field.pass_s(6.0, field.calm)
+    assert await raised(site) == [], "away for a moment, once"
+
+
 async def test_a_contactor_that_nobody_may_move_is_no_alarm_beside_its_module(
     site: Site, field: Field
 ) -> None:
