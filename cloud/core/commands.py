@@ -10,13 +10,20 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from msgspec import msgpack
+from msgspec import MsgspecError, msgpack
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, Index, SQLModel, col, select, text
 
 from cloud.core.columns import UtcDateTime, text_enum
 from shared.clock import to_ms
-from shared.contracts.commands import AnyCommand, Command
+from shared.contracts.commands import (
+    AnyCommand,
+    Command,
+    PublishAccessList,
+    PublishPins,
+    UpdateFirmware,
+)
 from shared.contracts.envelope import CommandEnvelope, encode
 from shared.contracts.words import Outcome
 from shared.ids import uuid7
@@ -30,6 +37,12 @@ _stations = sa.table(
 
 TIME_SCALE = "time_scale"
 """Key in a session's `info`: how much faster than real the wall clock runs."""
+_SECRETS: dict[str, dict[str, object]] = {
+    UpdateFirmware.__name__: {"password": ""},
+    PublishAccessList.__name__: {"entries": ()},
+    PublishPins.__name__: {"pins": ()},
+}
+"""What of a command is not kept once it is over: passwords, and their hashes."""
 CHANNEL = "core_command"
 """PostgreSQL channel that says a new command waits."""
 
@@ -61,6 +74,19 @@ class CommandRow(SQLModel, table=True):
         """Return the command itself."""
         command: AnyCommand = _decoder.decode(self.command)
         return command
+
+    def settle(self, outcome: Outcome, reason: str, now: datetime) -> None:
+        """Note how it ended; nothing is sent any more, and what was secret in it is forgotten."""
+        self.settled_at, self.next_send_at = now, None
+        self.outcome, self.reason = outcome, reason
+        secrets = _SECRETS.get(self.kind)
+        if secrets is None:
+            return
+        try:
+            self.command = _encoder.encode(replace(self.read_command(), **secrets))
+        except MsgspecError:
+            # Of a version that nobody here reads: what is secret in it cannot be told apart.
+            self.command = b""
 
     def envelope(self) -> bytes:
         """Return what goes on the wire."""
@@ -155,8 +181,8 @@ async def settle_command(
     )
     if row is None or row.settled_at is not None:
         return row
-    row.settled_at, row.next_send_at = now, None
-    row.outcome, row.reason, row.answer = outcome, reason, answer
+    row.settle(outcome, reason, now)
+    row.answer = answer
     session.add(row)
     return row
 
@@ -179,7 +205,7 @@ async def confirm_command(
         .with_for_update()
     )
     for row in rows:
-        if getattr(row.read_command(), "charge_point_no", "") == charge_point_no:
+        if row.command and getattr(row.read_command(), "charge_point_no", "") == charge_point_no:
             row.outcome, row.reason = Outcome.DONE, reason
             session.add(row)
             return
@@ -191,12 +217,16 @@ async def find_command(session: AsyncSession, command_id: UUID) -> CommandRow | 
 
 
 async def _supersede(session: AsyncSession, station_id: UUID, kind: str, now: datetime) -> None:
-    await session.execute(
-        sa.update(CommandRow)
+    older = await session.scalars(
+        select(CommandRow)
         .where(
-            col(CommandRow.station_id) == station_id,
-            col(CommandRow.kind) == kind,
+            CommandRow.station_id == station_id,
+            CommandRow.kind == kind,
             col(CommandRow.settled_at).is_(None),
         )
-        .values(settled_at=now, next_send_at=None, outcome=Outcome.EXPIRED, reason="superseded")
+        .order_by(col(CommandRow.id))
+        .with_for_update()
     )
+    for row in older:
+        row.settle(Outcome.EXPIRED, "superseded", now)
+        session.add(row)

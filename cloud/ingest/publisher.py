@@ -121,14 +121,14 @@ class CommandPublisher:
     def _lease(self, row: CommandRow, now: datetime) -> _Due | None:
         """Return what to send, None if the command is over."""
         if row.expires_at is not None and row.expires_at <= now:
-            _settle(row, Outcome.EXPIRED, "no answer in time", now)
+            row.settle(Outcome.EXPIRED, "no answer in time", now)
             return None
         try:
             payload = row.envelope()
         except MsgspecError as error:
             # A kind that this version does not know: it would stand in the way for ever.
             logger.exception("command cannot be read command=%s kind=%s", row.id, row.kind)
-            _settle(row, Outcome.FAILED, f"cannot be read: {error}", now)
+            row.settle(Outcome.FAILED, f"cannot be read: {error}", now)
             return None
         wait_s = _RESEND_S[min(row.sent, len(_RESEND_S) - 1)]
         row.sent += 1
@@ -145,11 +145,6 @@ class CommandPublisher:
                 .where(col(CommandRow.id).in_(ids), col(CommandRow.settled_at).is_(None))
                 .values(sent=CommandRow.sent - 1, next_send_at=self._clock.now())
             )
-
-
-def _settle(row: CommandRow, outcome: Outcome, reason: str, now: datetime) -> None:
-    row.settled_at, row.next_send_at = now, None
-    row.outcome, row.reason = outcome, reason
 
 
 async def listen(url: str, wake: Callable[[], None]) -> None:

@@ -15,9 +15,17 @@ from cloud.core.security import Role
 from cloud.stations.models import Station
 from cloud.worker import Worker
 from shared.clock import SystemClock
-from shared.contracts.commands import PublishRegistry, ReportState, StopTransaction
-from shared.contracts.events import StationStateReported
+from shared.contracts.commands import (
+    AccessEntry,
+    PublishAccessList,
+    PublishRegistry,
+    ReportState,
+    StopTransaction,
+    UpdateFirmware,
+)
+from shared.contracts.events import StationStateReported, Token
 from shared.contracts.topics import Lane
+from shared.contracts.words import TokenKind
 from tests.component.cloud.conftest import NOW, LogIn, TestStation, until
 
 NUMBER = "55031412782305"
@@ -99,6 +107,68 @@ async def test_what_rolls_back_is_not_sent_and_what_expires_is_settled(
 
     await until(expired)
     assert await database.fetchval("SELECT count(*) FROM core_command") == 2
+
+
+async def _told(database: asyncpg.Connection) -> bytes:
+    rows = await database.fetch("SELECT command FROM core_command WHERE settled_at IS NOT NULL")
+    return b"".join(row["command"] for row in rows)
+
+
+def _firmware(password: str) -> UpdateFirmware:
+    return UpdateFirmware(
+        charge_point_no=NUMBER,
+        is_dc=True,
+        power_kw=120,
+        host="10.0.0.9",
+        port=21,
+        user="ftp",
+        password=password,
+        path="fw.bin",
+    )
+
+
+async def test_a_password_is_kept_no_longer_than_it_is_to_be_sent(
+    worker: Worker,
+    link: TestStation,
+    station: Station,
+    sessions: Sessions,
+    database: asyncpg.Connection,
+) -> None:
+    now = SystemClock().now()
+    late = now - timedelta(seconds=1)
+    async with sessions() as session, session.begin():
+        await enqueue_command(session, station.id, _firmware("hush-late"), expires_at=late, now=now)
+        await enqueue_command(session, station.id, _firmware("hush-told"), expires_at=None, now=now)
+    async with asyncio.timeout(5):
+        command_id, command = await link.commands.get()
+    assert isinstance(command, UpdateFirmware)
+    assert command.password == "hush-told"
+    await link.committed(await link.settle(command_id))
+
+    async def settled() -> bool:
+        return await _told(database) != b"" and not await database.fetchval(
+            "SELECT count(*) FROM core_command WHERE settled_at IS NULL"
+        )
+
+    await until(settled)
+    told = await _told(database)
+    assert told.count(NUMBER.encode()) == 2  # to whom and from where stays on record
+    assert b"hush" not in told
+
+
+async def test_a_list_that_a_newer_one_replaces_is_kept_without_its_passwords(
+    station: Station, sessions: Sessions, database: asyncpg.Connection
+) -> None:
+    entry = AccessEntry(token=Token(TokenKind.ACCOUNT, "138"), password_md5="0123456789abcdef")
+    now = SystemClock().now()
+    for version in (1, 2):
+        async with sessions() as session, session.begin():
+            command = PublishAccessList(version=version, entries=(entry,))
+            await enqueue_command(
+                session, station.id, command, expires_at=None, now=now, replace_kind=True
+            )
+    assert await _told(database)
+    assert b"0123456789abcdef" not in await _told(database)
 
 
 async def test_nobody_settles_another_stations_command(
