@@ -53,6 +53,7 @@ class ChannelKind(StrEnum):
 
 
 _TESTED = frozenset({ChannelKind.SENSOR, ChannelKind.OUTPUT})
+_CARRIES = frozenset({ChannelKind.LINE, ChannelKind.MODULE})
 
 
 class Channel(Struct, kw_only=True):
@@ -76,7 +77,7 @@ class Channel(Struct, kw_only=True):
     lost_s: float | None = None
     """Since when it is not ok."""
     shaky_s: float | None = None
-    """A module: since when it is not ok, or was so a moment ago."""
+    """A line or module: since when it is not ok, or was so a moment ago."""
 
     @property
     def ok(self) -> bool:
@@ -209,7 +210,7 @@ class Proof:
                     channel = self._channels.get(name)
                     if channel is not None and channel.lost_s is not None:
                         channel.lost_s = channel.shaky_s = at.mono_s
-        _prove(line, at)
+            _prove(line, at)
 
     def tick(self, now: Moment) -> None:
         """Look at the ages of all channels; several times a second."""
@@ -232,8 +233,8 @@ class Proof:
     def is_lost(self, channel: Channel, now: Moment) -> bool:
         """Whether a channel has been silent for so long that people must know.
 
-        One that never proved itself has some seconds more: lines connect first. A module that
-        comes and goes is lost, too: what hangs on it is no alarm of its own.
+        One that never proved itself has some seconds more: lines connect first. A line or
+        module that comes and goes is lost, too: what hangs on it is no alarm of its own.
         """
         shaky_s = channel.shaky_s if channel.proven else None
         if shaky_s is not None and now.mono_s - shaky_s > _TELL_S + _SETTLES_S:
@@ -317,8 +318,8 @@ def _is_old(channel: Channel, now: Moment) -> bool:
 
 
 def _is_shaky(channel: Channel, now: Moment) -> bool:
-    """Whether a module does not answer, or has only just begun to."""
-    if channel.kind is not ChannelKind.MODULE or channel.reason == "waiting":
+    """Whether a line or module does not answer, or has only just begun to."""
+    if channel.kind not in _CARRIES or channel.reason == "waiting":
         return False
     settles = channel.last_s is not None and now.mono_s - channel.last_s < _SETTLES_S
     return not channel.ok or settles

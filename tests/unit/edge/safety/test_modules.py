@@ -276,3 +276,29 @@ async def test_current_that_flows_through_a_contactor_out_of_reach_is_said_once(
     field.pass_s(20.0, lambda: site.charging(number, 100))
     assert (await raised(site)).count(("contactor_not_open", "output:k1")) == 1
     assert ("contactor_not_open", "output:k1") in alarms(site)
+
+
+async def test_a_line_that_comes_and_goes_is_told_of_too(site: Site, field: Field) -> None:
+    outputs = (*NAMES, "spare", "k2")
+    devices = (*DETECTORS, *RELAYS)
+    for _ in range(6):
+        field.dead.update(outputs)
+        for device in devices:
+            field.answering(device.name, False)
+        field.pass_s(1.5)
+        field.dead.clear()
+        for device in devices:
+            field.answering(device.name, True)
+        field.pass_s(0.5, field.calm)
+    assert ("line_down", "channel:bus") in alarms(site)
+    field.pass_s(4.0, field.calm)
+    assert ("line_down", "channel:bus") not in alarms(site)
+
+
+async def test_a_device_that_comes_and_goes_is_not_its_line(site: Site, field: Field) -> None:
+    for _ in range(6):
+        field.answering("relay-k2", False)
+        field.pass_s(0.5, field.calm)
+        field.answering("relay-k2", True)
+        field.pass_s(0.5, field.calm)
+    assert ("line_down", "channel:bus") not in alarms(site)
