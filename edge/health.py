@@ -62,9 +62,15 @@ def read_machine(data_dir: Path) -> Machine:
 
 def own_addresses() -> tuple[str, ...]:
     """Return this computer's IPv4 addresses in its networks, without loopback; Linux only."""
+    try:
+        names = [name for _, name in socket.if_nameindex()]
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    except OSError:
+        # Who may not ask for networks, or has no file left to, still has a disk and a memory.
+        return ()
     found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for _, name in socket.if_nameindex():
+    with asking:
+        for name in names:
             request = struct.pack(_IFREQ, name.encode()[:15])
             try:
                 answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)

@@ -271,6 +271,11 @@ class SafetyEngine:
         self.hands.order(EMERGENCY, object_, now)
         self.hands.tell_all()
 
+    def forget_charge_point(self, charge_point_no: str, now: Moment) -> None:
+        """Let go what stands or fails of one that is no longer ours; its latches stay."""
+        self.hands.forget_charge_point(charge_point_no, now)
+        self._failures.forget_charge_point(charge_point_no)
+
     def silence(self, code: str, object_: str, now: Moment) -> None:
         """Switch the sound of a cause off; a new or higher one sounds again."""
         self.outputs.silence((code, object_), now)

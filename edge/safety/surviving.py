@@ -64,6 +64,13 @@ class Failures:
             if what.startswith(f"{kind}:"):
                 known.places.clear()
 
+    def forget_charge_point(self, charge_point_no: str) -> None:
+        """Let go where things failed at a charge point that is no longer ours."""
+        for known in self._failing.values():
+            known.places = {
+                place for place in known.places if place.split(":")[1:2] != [charge_point_no]
+            }
+
     def look(self, mono_s: float) -> tuple[list[str], list[str]]:
         """Return what fails, and what works again since the last look."""
         for known in self._failing.values():

@@ -455,7 +455,7 @@ class Station:
                 self.lost_since_s.pop(number, None)
                 self.live.forget(number)
                 effects.add(self.alarms.clear_all(number, now.wall_ms))
-                self.safety.hands.forget_charge_point(number, now)
+                self.safety.forget_charge_point(number, now)
         for number in after.keys() - before.keys():
             self.expect(number, after[number].connector_count, now)
         return effects

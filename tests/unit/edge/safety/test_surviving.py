@@ -15,10 +15,11 @@ from edge.devices.chargers import wishes as w
 from edge.devices.chargers.reports import Moment
 from edge.safety.causes import Connector
 from edge.safety.rules import threshold
+from shared.contracts import commands as c
 from shared.contracts import protection as p
 from shared.contracts.events import AlarmRaised
 from tests.fakes.field import Field, document, output
-from tests.fakes.station_site import CP, Site
+from tests.fakes.station_site import CP, CP2, Site
 
 SIREN = output("siren", zones=("A",))
 CONTACTOR = output("k1", p.OutputKind.CONTACTOR, connectors=((CP, 1), (CP, 2)))
@@ -270,3 +271,28 @@ async def test_a_battery_that_cannot_be_judged_is_an_alarm_and_its_other_values_
     site.bus.publish(r.BmsSampled(site.at(), CP, 1, "", 1, 30, 1, 20, 1, 0, 0))
     field.pass_s(12.0, field.calm)
     assert degraded(site) == set()
+
+
+async def test_what_failed_at_a_charge_point_that_is_gone_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (c.ChargePointConfig(charge_point_no=number) for number in (CP, CP2))
+    site = await Site.make(tmp_path, configs=(one,))
+    await site.command(c.PublishRegistry(version=1, charge_points=(one, two)))
+    site.log_in(CP2)
+    field = Field(site)
+    field.install(document(SIREN))
+
+    def fails(_report: r.BmsSampled) -> Iterable[object]:
+        raise RuntimeError("bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.station.safety._battery, "on_bms", fails)
+        site.bus.publish(r.BmsSampled(site.at(), CP2, 1, "", 1, 30, 1, 20, 1, 0, 0))
+    field.pass_s(2.0, field.calm)
+    assert degraded(site) == {"step:battery"}
+    await site.command(c.PublishRegistry(version=2, charge_points=(one,)))
+    site.lose(CP2)
+    field.pass_s(12.0, field.calm)
+    assert degraded(site) == set()
+    await site.close()
