@@ -49,12 +49,12 @@ class Place(Struct, frozen=True):
     def is_before(self, alarm: Alarm) -> bool:
         """Whether something newer is known of an alarm.
 
-        Facts of different streams, as after a lost disk, are as new as they come: a clock may
-        jump, and an alarm must not be missed.
+        Facts of one batch, and of different streams as after a lost disk, are as new as they
+        come: a clock may be set back, and an alarm must not be missed.
         """
         if self.stream_id != alarm.told_stream:
             return False
-        return (self.seq, self.at) < (alarm.told_seq, alarm.told_at)
+        return self.seq < alarm.told_seq if self.stream_id else self.at < alarm.told_at
 
     def may_end(self, alarm: Alarm) -> bool:
         """Whether an alarm that is known by its cause alone is not newer than its end."""

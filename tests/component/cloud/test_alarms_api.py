@@ -151,6 +151,26 @@ async def test_people_work_through_a_list_and_the_station_hears_of_it(
     }
 
 
+async def test_what_comes_again_after_the_clock_was_set_back_is_open(
+    worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    """A station that starts with a clock that runs ahead tells of it all in one batch."""
+    who = await log_in(Role.VIEWER)
+    first, again = uuid4(), uuid4()
+    fire = {"code": "smoke", "severity": Severity.CRITICAL, "object": "zone:A"}
+    end = {"alarm_id": first, "code": "smoke", "object": "zone:A"}
+    await link.committed(
+        await link.send(
+            Lane.ALARM,
+            raised(first, occurred_at=NOW + timedelta(minutes=1), **fire),
+            AlarmCleared(occurred_at=NOW + timedelta(minutes=2), **end),
+            raised(again, occurred_at=NOW, **fire),
+        )
+    )
+    answer = await client.get("/api/v1/alarms?code=smoke", headers=who)
+    assert [each["cleared_at"] for each in answer.json()["items"]] == [None]
+
+
 async def test_whoever_only_looks_changes_nothing(
     worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
 ) -> None:
