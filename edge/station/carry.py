@@ -13,6 +13,7 @@ from edge.safety.latches import STATION, Place, subject_of
 from edge.station.carry_site import SITE_COMMANDS, carry_site
 from edge.station.effects import Effects
 from edge.station.evidence import NOT_PLUGGED
+from edge.station.open_list import stored_form
 from edge.station.open_transaction import OpenTransaction, Stage
 from edge.station.starts import NO_LIMIT_FEN
 from shared.contracts import commands as c
@@ -117,7 +118,8 @@ class Carrier:
         if transaction is None or transaction.stage is Stage.ENDED:
             return self._station.settle(command_id, Outcome.ALREADY_ENDED)
         transaction.limit_fen = command.limit_fen
-        self._station.book.touch(transaction)
+        effects = Effects()
+        effects.changes.append(stored_form(transaction))
         self._wish_no += 1
         wish = w.SetBalance(
             charge_point_no=transaction.charge_point_no,
@@ -129,8 +131,8 @@ class Carrier:
         self._by_wish[self._wish_no] = command_id
         if not self._station.send(wish):
             # The station itself stops at the limit as soon as the charge point is back.
-            return self._settle_wish(self._wish_no, Outcome.DONE, "charge_point_offline")
-        return Effects()
+            effects.add(self._settle_wish(self._wish_no, Outcome.DONE, "charge_point_offline"))
+        return effects
 
     # Emergency stop
 

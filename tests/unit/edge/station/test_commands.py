@@ -550,3 +550,26 @@ async def test_a_list_that_is_sent_again_stays_when_a_later_one_begins(site: Sit
     await site.restart()
     assert site.station.access.version == 8
     assert site.station.access.find(e.Token(TokenKind.ACCOUNT, "a")) is not None
+
+
+@pytest.mark.parametrize("online", [True, False])
+async def test_a_new_limit_is_stored_before_hq_hears_that_it_holds(
+    site: Site, online: bool
+) -> None:
+    number = await site.run()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    await site.tick()
+    if not online:
+        site.points.online.discard(CP)
+    limit = c.UpdateBalance(transaction_id=running.transaction_id, limit_fen=321)
+    await site.command(limit)
+    if online:
+        (wish,) = site.points.of(w.SetBalance)
+        site.bus.publish(r.WishSettled(site.at(), CP, wish.wish_no, Outcome.DONE, ""))
+        await site.settle()
+    assert site.told(e.CommandSettled)[-1].outcome is Outcome.DONE
+    await site.crash()
+    running = site.station.book.by_number(number)
+    assert running is not None
+    assert running.limit_fen == 321
