@@ -7,6 +7,7 @@ Pure: time comes as an argument, and what happens leaves as effects.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
@@ -267,11 +268,13 @@ class AlarmBook:
                 effects.add(self.clear_alarm(alarm.code, alarm.object, now_ms))
         return effects
 
-    def clear_all(self, charge_point_no: str, now_ms: int) -> Effects:
-        """Clear everything about a charge point that is no longer ours."""
+    def clear_all(
+        self, charge_point_no: str, now_ms: int, *, but: Collection[tuple[str, str]]
+    ) -> Effects:
+        """Clear everything about a charge point that is no longer ours, `but` what still blocks."""
         effects = Effects()
         for code, subject in list(self._open):
-            if subject.split(":")[1:2] == [charge_point_no]:
+            if subject.split(":")[1:2] == [charge_point_no] and (code, subject) not in but:
                 effects.add(self.clear_alarm(code, subject, now_ms))
         return effects
 

@@ -142,8 +142,11 @@ class Carrier:
         return self._done(command_id)
 
     def _reset(self, command_id: UUID, command: c.ResetEmergencyStop) -> Effects:
-        place = self._place(command.charge_point_no, command.connector_no)
-        latches = self._station.latches.at(place)
+        number, connector_no = command.charge_point_no, command.connector_no
+        latches = self._station.latches.at((number, connector_no) if number else STATION)
+        if not latches:
+            # What blocks one that is no longer ours can be lifted.
+            self._place(number, connector_no)
         ours = [latch for latch in latches if latch.by_hq]
         if latches and not ours:
             raise CommandRejectedError("reset_on_site_only")

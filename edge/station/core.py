@@ -454,7 +454,9 @@ class Station:
             if number not in after:
                 self.lost_since_s.pop(number, None)
                 self.live.forget(number)
-                effects.add(self.alarms.clear_all(number, now.wall_ms))
+                # What blocks it may still sound: that has an alarm until somebody lifts it.
+                blocking = {(latch.cause, latch.subject) for latch in self.latches.all()}
+                effects.add(self.alarms.clear_all(number, now.wall_ms, but=blocking))
                 self.safety.forget_charge_point(number, now)
         for number in after.keys() - before.keys():
             self.expect(number, after[number].connector_count, now)

@@ -293,3 +293,25 @@ async def test_what_a_rule_finds_where_hq_has_ordered_is_not_hqs_to_lift(site: S
     assert [latch.by_hq for latch in site.station.latches.all()] == [False]
     assert len(blocked(site)) == 4, "as far as the row reaches"
     assert site.station.alarms.is_open(CODE, alarm.object)
+
+
+async def test_what_blocks_a_charge_point_that_is_gone_is_shown_and_can_be_lifted(
+    tmp_path: Path,
+) -> None:
+    one, two = (c.ChargePointConfig(charge_point_no=number) for number in (CP, CP2))
+    site = await Site.make(tmp_path, configs=(one,))
+    await site.command(c.PublishRegistry(version=1, charge_points=(one, two)))
+    field = plant(site)
+    await site.command(c.EmergencyStop(charge_point_no=CP2, connector_no=1))
+    assert field.coils["siren_b"]
+    await site.command(c.PublishRegistry(version=2, charge_points=(one,)))
+    field.pass_s(0.5, field.calm)
+    subject = f"connector:{CP2}:1"
+    assert field.coils["siren_b"] is site.station.alarms.is_open(CODE, subject), "no siren for none"
+    (settled,) = await site.command(c.ResetEmergencyStop(charge_point_no=CP2, connector_no=1))
+    field.pass_s(0.5, field.calm)
+    assert settled.outcome is Outcome.DONE
+    assert not field.coils["siren_b"]
+    assert not site.station.alarms.is_open(CODE, subject)
+    assert site.station.latches.all() == []
+    await site.close()
