@@ -28,6 +28,7 @@ from cloud.protection import binding_pages, edit_pages, people_pages
 from cloud.protection import handlers as protection_handlers
 from cloud.protection import pages as protection_pages
 from cloud.protection import routes as protection_routes
+from cloud.remote import handlers as remote_handlers
 from cloud.remote import routes as remote_routes
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import routes as stations_routes
@@ -67,6 +68,7 @@ HANDLER_TABLES: tuple[Handlers, ...] = (
     access_handlers.HANDLERS,
     protection_handlers.HANDLERS,
     orders_handlers.HANDLERS,
+    remote_handlers.HANDLERS,
     alarms_handlers.HANDLERS,
 )
 """In layer order; `live` makes its own table, with its store, in the worker."""

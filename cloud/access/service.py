@@ -25,6 +25,8 @@ from shared.tokens import normalise
 
 RESERVED_FOR = timedelta(seconds=10)
 """A station that was allowed a start reports it at once; a short time then covers the way."""
+Place = tuple[UUID, str, int]
+"""A connector: its station, charge point number and connector number."""
 
 
 class TokenNotFoundError(NotFoundError):
@@ -196,7 +198,13 @@ async def authorize(
 
 
 async def left_for(
-    session: AsyncSession, *, operator_id: UUID, token: Token, beside_fen: int
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    token: Token,
+    place: Place,
+    beside_fen: int,
+    now: datetime,
 ) -> int | None:
     """Return what a running order of a token may cost at most, None without a limit.
 
@@ -204,7 +212,9 @@ async def left_for(
         session: An open transaction; the token stays locked until it ends.
         operator_id: Whose token.
         token: Who pays.
+        place: Where it runs; what was allowed there became that order.
         beside_fen: What that order is counted at now, which gives way.
+        now: HQ's time.
     """
     found = await find_token(session, operator_id=operator_id, token=token)
     if found is None:
@@ -213,6 +223,9 @@ async def left_for(
     if found.limit_fen == NO_LIMIT:
         return None
     exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
+    exposure_fen += await _reserved(
+        session, operator_id=operator_id, token=token, now=now, but_at=place
+    )
     return found.limit_fen - exposure_fen + beside_fen
 
 
@@ -268,17 +281,23 @@ async def release(session: AsyncSession, *, station_id: UUID, connector: tuple[s
 
 
 async def _reserved(
-    session: AsyncSession, *, operator_id: UUID, token: Token, now: datetime
+    session: AsyncSession,
+    *,
+    operator_id: UUID,
+    token: Token,
+    now: datetime,
+    but_at: Place | None = None,
 ) -> int:
-    total = await session.scalar(
-        select(func.sum(Reservation.amount_fen)).where(
-            Reservation.operator_id == operator_id,
-            Reservation.kind == token.kind,
-            Reservation.value == normalise(token.kind, token.value),
-            Reservation.expires_at > now,
-        )
+    statement = select(func.sum(Reservation.amount_fen)).where(
+        Reservation.operator_id == operator_id,
+        Reservation.kind == token.kind,
+        Reservation.value == normalise(token.kind, token.value),
+        Reservation.expires_at > now,
     )
-    return int(total or 0)
+    if but_at is not None:
+        where = (Reservation.station_id, Reservation.charge_point_no, Reservation.connector_no)
+        statement = statement.where(sa.tuple_(*where) != but_at)
+    return int(await session.scalar(statement) or 0)
 
 
 async def exposure_of(session: AsyncSession, *, operator_id: UUID, token: Token) -> int:

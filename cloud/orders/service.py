@@ -312,6 +312,26 @@ async def locked_order(session: AsyncSession, *, operator_id: UUID, order_id: UU
     return order
 
 
+async def order_of_transaction(
+    session: AsyncSession, *, station_id: UUID, transaction_id: UUID
+) -> Order | None:
+    """Return the order of a transaction, which nobody else changes until this one of ours ends."""
+    await lock_orders(session, station_id)
+    order: Order | None = await session.scalar(
+        select(Order)
+        .where(Order.station_id == station_id, Order.transaction_id == transaction_id)
+        .execution_options(populate_existing=True)
+    )
+    return order
+
+
+async def set_limit(session: AsyncSession, order: Order, limit_fen: int, *, now: datetime) -> None:
+    """Note what a locked order may cost at most, 0 without limit, and tell access."""
+    order.limit_fen, order.updated_at = limit_fen, now
+    session.add(order)
+    await note_exposure(session, order)
+
+
 async def _permission(
     session: AsyncSession, staff: Staff, station_id: UUID, wish: StartWish, now: datetime
 ) -> tuple[int, str, str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from cloud.access import service as access
 from cloud.core.commands import CommandRow, enqueue_command, find_command
 from cloud.orders import service as orders
 from cloud.orders.rules import OrderState
-from cloud.orders.settling import note_exposure
 from cloud.stations import lookup
 from shared.contracts import commands as c
 from shared.contracts.events import Token
@@ -84,6 +85,9 @@ async def change_limit(
 ) -> CommandRow:
     """Change what a running charge may cost; 0 is without limit, as far as its token has none.
 
+    A lower limit counts once the station has taken it over (`note_limits`): until then the charge
+    may cost what it might before.
+
     Raises:
         OrderNotFoundError: No such order.
         OrderOverError: It does not run.
@@ -95,7 +99,12 @@ async def change_limit(
     if order.token_kind is not None:
         token = Token(order.token_kind, order.token_value)
         left_fen = await access.left_for(
-            session, operator_id=operator_id, token=token, beside_fen=order.limit_fen
+            session,
+            operator_id=operator_id,
+            token=token,
+            place=(order.station_id, order.charge_point_no, order.connector_no),
+            beside_fen=order.limit_fen,
+            now=now,
         )
         if left_fen is not None:
             limit_fen = limit_fen or left_fen
@@ -105,11 +114,39 @@ async def change_limit(
                     reason=RefusalReason.LIMIT_REACHED,
                     left_fen=max(left_fen, 0),
                 )
-    order.limit_fen, order.updated_at = limit_fen, now
-    session.add(order)
-    await note_exposure(session, order)
+    await orders.set_limit(session, order, _looser(order.limit_fen, limit_fen), now=now)
     command = c.UpdateBalance(transaction_id=order.transaction_id, limit_fen=limit_fen)
     return await _enqueue(session, order.station_id, command, now + LIFE, now)
+
+
+async def note_limits(session: AsyncSession, done: Mapping[UUID, datetime]) -> None:
+    """Count running charges at the limits that their stations have taken over.
+
+    Args:
+        session: An open transaction.
+        done: Commands that were carried out, of whatever kind, and when HQ heard so.
+    """
+    rows = await session.scalars(
+        select(CommandRow)
+        .where(
+            col(CommandRow.id).in_(done),
+            CommandRow.kind == c.UpdateBalance.__name__,
+            col(CommandRow.settled_at).is_(None),
+        )
+        .order_by(col(CommandRow.station_id), col(CommandRow.id))
+    )
+    for row in rows.all():
+        command = row.read_command()
+        assert isinstance(command, c.UpdateBalance), "of this kind"
+        order = await orders.order_of_transaction(
+            session, station_id=row.station_id, transaction_id=command.transaction_id
+        )
+        if order is not None and order.state in _RUNNING:
+            await orders.set_limit(session, order, command.limit_fen, now=done[row.id])
+
+
+def _looser(one_fen: int, other_fen: int) -> int:
+    return max(one_fen, other_fen) if one_fen and other_fen else 0
 
 
 async def _enqueue(

@@ -158,7 +158,7 @@ async def test_what_comes_again_after_the_clock_was_set_back_is_open(
     who = await log_in(Role.VIEWER)
     first, again = uuid4(), uuid4()
     fire = {"code": "smoke", "severity": Severity.CRITICAL, "object": "zone:A"}
-    end = {"alarm_id": first, "code": "smoke", "object": "zone:A"}
+    end: dict[str, Any] = {"alarm_id": first, "code": "smoke", "object": "zone:A"}
     await link.committed(
         await link.send(
             Lane.ALARM,

@@ -17,10 +17,12 @@ from cloud.access import service as access
 from cloud.alarms import handlers as alarms_handlers
 from cloud.core.commands import CommandRow
 from cloud.core.security import Role, Staff
+from cloud.ingest.events import dispatch
 from cloud.ingest.handlers import Ingested, merge
 from cloud.orders import handlers as orders_handlers
 from cloud.orders.models import Order
 from cloud.protection import handlers as protection_handlers
+from cloud.remote import handlers as remote_handlers
 from cloud.stations import handlers as stations_handlers
 from cloud.stations import service as stations
 from cloud.stations.models import Station
@@ -66,6 +68,7 @@ HANDLERS = merge(
     access_handlers.HANDLERS,
     protection_handlers.HANDLERS,
     orders_handlers.HANDLERS,
+    remote_handlers.HANDLERS,
     alarms_handlers.HANDLERS,
 )
 
@@ -93,8 +96,7 @@ class World:
     async def deliver(self, *events: Event) -> None:
         """Hand facts to every handler, as ingest does."""
         for event in events:
-            for handler in HANDLERS[type(event)]:
-                await handler(self.session, self.context(), event)
+            await dispatch(HANDLERS, self.session, self.context(), event)
         await self.session.flush()
 
     async def orders(self) -> Sequence[Order]:
