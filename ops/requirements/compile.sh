@@ -20,7 +20,7 @@ compile() {
         "$@" -o "ops/requirements/$role.txt"
 }
 
-compile dev pyproject.toml --extra edge --extra cloud --extra embedded --extra dev "$@"
+compile dev pyproject.toml --extra edge --extra cloud --extra vision --extra embedded --extra dev "$@"
 # The others may only narrow what dev pins.
 compile demo pyproject.toml --extra edge --extra cloud --extra embedded -c ops/requirements/dev.txt
 compile edge pyproject.toml --extra edge -c ops/requirements/dev.txt

@@ -104,7 +104,9 @@ def test_check_config_names_file_and_field(
 
 def test_plain_text_over_loopback_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "edge.toml"
-    path.write_text(CONFIG.format(host="127.0.0.1", rest="tls = false"))
+    (tmp_path / "secret").write_text("anything")
+    config = CONFIG.replace("/etc/voltwarden/station.secret", str(tmp_path / "secret"))
+    path.write_text(config.format(host="127.0.0.1", rest="tls = false"))
     checked = check_config(path)
     assert checked.returncode == 0, checked.stderr
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import cv2
+import numpy
 import pytest
 import segno
 from msgspec import structs
@@ -61,8 +61,6 @@ def test_the_code_on_the_screen_is_the_code(look: Look, size: tuple[int, int]) -
 @pytest.mark.parametrize(("text", "guide"), [(TEXT, ""), (GUIDE, GUIDE)])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_telephone_reads_it(text: str, guide: str, size: tuple[int, int]) -> None:
-    cv2: Any = pytest.importorskip("cv2", reason="opencv comes with the extra `vision`")
-    numpy = pytest.importorskip("numpy")
     seen = modules(screen(empty(), size=size, guide=guide), FULL.code)
     picture = numpy.array([[0 if module else 255 for module in row] for row in seen], "uint8")
     # A cell is 18 dots wide and 35 high on the station's panel: a module is not quite square.
