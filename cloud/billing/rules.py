@@ -71,6 +71,7 @@ class Cause(StrEnum):
     IMPLAUSIBLE_ENERGY = "implausible_energy"
     IMPLAUSIBLE_AMOUNT = "implausible_amount"
     METER_FALLS = "meter_falls"
+    METER_DIFFERS = "meter_differs"
     TOO_LONG = "too_long"
     DISPUTED = "disputed"
     DECIDED = "decided"
@@ -192,6 +193,13 @@ def plausible_limit_dwh(rated_w: int, duration_ms: int) -> int:
     return rated_w * 11 * (duration_ms + PLAUSIBLE_MARGIN_MS) // (10 * _W_MS_PER_DWH)
 
 
+def claimed_dwh(ended: TransactionEnded) -> int:
+    """Return the energy that a transaction is said to have had, before anybody can rate it."""
+    if ended.record is not None:
+        return ended.record.energy_dwh
+    return _risen_dwh(ended) if ended.readings else 0
+
+
 def duration_ms(ended: TransactionEnded) -> int:
     """Return how long the transaction ran, 0 if its times are the wrong way round."""
     return max(0, to_ms(ended.ended_at) - to_ms(ended.started_at))
@@ -280,36 +288,64 @@ def _tariff_causes(inputs: _Inputs) -> list[Cause]:
 
 
 def _check_record(inputs: _Inputs, basis: Basis, checks: list[Check]) -> list[Cause]:
-    """Compare the record with its own arithmetic, and with our split."""
+    """Compare the record with its own arithmetic, with our split, and with its meter."""
     record = inputs.ended.record
     if record is None:
         return []
-    causes = [Cause.METER_FALLS] if record.meter_end_dwh < record.meter_start_dwh else []
-    if basis is Basis.RECORD and inputs.energies_dwh is not None:
-        arithmetic = arithmetic_check(
-            record,
-            inputs.energies_dwh,
-            inputs.tariff,
-            rounds_to_fen=inputs.ended.rounds_to_fen,
-        )
-        checks.append(arithmetic)
-        if not arithmetic.ok:
-            causes.append(Cause.ARITHMETIC)
-        if not inputs.readings_usable or UNSEEN_FLAG in inputs.flags:
-            inputs.flags.append("attribution_unchecked")
-            return causes
-        metered_dwh = _metered_energies(record, inputs.energies_dwh)
-        attribution: Sequence[Check] = attribution_checks(
-            metered_dwh, inputs.ended, inputs.tariff, inputs.zone
-        )
-    elif inputs.readings_usable:
-        attribution = [_total_check(record, inputs)]
-    else:
-        return causes
+    causes = []
+    if basis is Basis.RECORD and not _check_arithmetic(record, inputs, checks):
+        causes.append(Cause.ARITHMETIC)
+    attribution = _attribution(record, inputs, basis)
     checks.extend(attribution)
-    if not all(check.ok for check in attribution):
+    if not (agrees := all(check.ok for check in attribution)):
         causes.append(Cause.ATTRIBUTION)
-    return causes
+    watched = bool(attribution) and UNSEEN_FLAG not in inputs.flags
+    return _check_meter(record, inputs, checks, live_agrees=watched and agrees) + causes
+
+
+def _check_arithmetic(record: Record, inputs: _Inputs, checks: list[Check]) -> bool:
+    arithmetic = arithmetic_check(
+        record,
+        inputs.energies_dwh or {},
+        inputs.tariff,
+        rounds_to_fen=inputs.ended.rounds_to_fen,
+    )
+    checks.append(arithmetic)
+    return arithmetic.ok
+
+
+def _attribution(record: Record, inputs: _Inputs, basis: Basis) -> Sequence[Check]:
+    """Return the comparisons with our readings, none where these prove nothing."""
+    if basis is not Basis.RECORD or inputs.energies_dwh is None:
+        return [_total_check(record, inputs)] if inputs.readings_usable else []
+    if not inputs.readings_usable or UNSEEN_FLAG in inputs.flags:
+        inputs.flags.append("attribution_unchecked")
+        return []
+    metered_dwh = _metered_energies(record, inputs.energies_dwh)
+    return attribution_checks(metered_dwh, inputs.ended, inputs.tariff, inputs.zone)
+
+
+def _check_meter(
+    record: Record, inputs: _Inputs, checks: list[Check], *, live_agrees: bool
+) -> list[Cause]:
+    """Compare a record's energy with what its own meter rose by.
+
+    Some models never fill in their meter: one that stands still says nothing against an energy
+    that we saw flow ourselves.
+    """
+    risen_dwh = record.meter_end_dwh - record.meter_start_dwh
+    if risen_dwh < 0:
+        return [Cause.METER_FALLS]
+    energy_dwh = record.energy_dwh or record.loss_energy_dwh
+    limit_dwh = attribution_limit_dwh(rated_w(inputs.ended), 1)
+    check = Check("meter_dwh", abs(energy_dwh - risen_dwh), limit_dwh)
+    checks.append(check)
+    if check.ok:
+        return []
+    if risen_dwh == 0 and live_agrees:
+        inputs.flags.append("meter_stands_still")
+        return []
+    return [Cause.METER_DIFFERS]
 
 
 def _total_check(record: Record, inputs: _Inputs) -> Check:
@@ -371,8 +407,20 @@ def _is_zero(
     if ended.record is not None:
         if energies_dwh is None or ended.record.energy_dwh or ended.record.amount_e4:
             return False
+        if _meter_claims_more(ended, ended.record):
+            return False
         return not readings_usable or _risen_dwh(ended) <= ENERGY_TOLERANCE_DWH
     return readings_usable and _risen_dwh(ended) == 0
+
+
+def _meter_claims_more(ended: TransactionEnded, record: Record) -> bool:
+    """Whether the meter of a record without energy rose, by what can have flowed.
+
+    A failed start often has a placeholder on one side, which makes a rise that cannot be.
+    """
+    risen_dwh = record.meter_end_dwh - record.meter_start_dwh
+    possible_dwh = plausible_limit_dwh(rated_w(ended), duration_ms(ended))
+    return not never_began(record) and ENERGY_TOLERANCE_DWH < risen_dwh <= possible_dwh
 
 
 def _costs_time(ended: TransactionEnded, tariff: Tariff | None) -> bool:

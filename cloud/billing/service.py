@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from cloud.billing.models import Bill, BillKind, Line
-from cloud.billing.rules import Basis, Rated
+from cloud.billing.rules import Basis, Rated, claimed_dwh
 from shared import rating
 from shared.clock import from_ms, to_ms
 from shared.contracts.events import TransactionEnded
@@ -92,6 +92,8 @@ def rated_bill(
     bill.causes, bill.flags = [str(cause) for cause in rated.causes], list(rated.flags)
     if rated.bill is not None:
         _take_figures(bill, rated.bill)
+    else:
+        bill.energy_dwh = min(max(claimed_dwh(ended), 0), COLUMN_MAX)
     return bill
 
 

@@ -223,6 +223,7 @@ async def test_no_tariff_waits_and_a_station_that_names_ours_wrongly_does_too(
     review = await find_open_review(world.session, order.id)
     assert review is not None
     assert (order.state, review.causes) == (OrderState.IN_REVIEW, ["no_tariff"])
+    assert (order.energy_dwh, order.payable_fen) == (900_000, 0)
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,11 @@ def test_energies_that_contradict_themselves_give_way_to_our_split(
 
 @pytest.mark.parametrize(("off_dwh", "ok"), [(1866, True), (1867, False)])
 def test_our_split_must_fit_the_total(off_dwh: int, ok: bool) -> None:
-    rated = rate(ended(record=record(energies=(0, 0, 0, 0), energy_dwh=900_000 + off_dwh)))
+    energy_dwh = 900_000 + off_dwh
+    total = record(
+        energies=(0, 0, 0, 0), energy_dwh=energy_dwh, meter_end_dwh=10_000_000 + energy_dwh
+    )
+    rated = rate(ended(record=total))
     assert rated.causes == (() if ok else (Cause.ATTRIBUTION,))
 
 
@@ -410,7 +414,10 @@ def test_plausibility_is_exact(energy_dwh: int, ok: bool) -> None:
     for rated_w in (120_000, 0):
         event = ended(
             record=record(
-                energies=(0, 0, energy_dwh, 0), energy_dwh=energy_dwh, amount_e4=energy_dwh
+                energies=(0, 0, energy_dwh, 0),
+                energy_dwh=energy_dwh,
+                amount_e4=energy_dwh,
+                meter_end_dwh=10_000_000 + energy_dwh,
             ),
             readings=(),
             ended_at=START + timedelta(hours=1),
@@ -424,6 +431,53 @@ def test_plausibility_is_exact(energy_dwh: int, ok: bool) -> None:
 def test_a_meter_that_falls_is_not_charged() -> None:
     rated = rate(ended(record=record(meter_end_dwh=9_990_000)))
     assert rated.causes == (Cause.METER_FALLS,)
+
+
+@pytest.mark.parametrize(("off_dwh", "causes"), [(1866, ()), (1867, (Cause.METER_DIFFERS,))])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("flags", [(), ("start_unseen",)])
+def test_a_meter_that_jumps_is_looked_at(
+    off_dwh: int, causes: tuple[Cause, ...], sign: int, flags: tuple[str, ...]
+) -> None:
+    jumped = record(meter_end_dwh=10_900_000 + sign * off_dwh)
+    rated = rate(ended(record=jumped, flags=flags))
+    assert (rated.hq_fen, rated.causes) == (9137, causes)
+    assert check(rated, "meter_dwh") == Check("meter_dwh", off_dwh, 1866)
+
+
+@pytest.mark.parametrize(
+    ("changes", "causes"),
+    [
+        ({}, ()),
+        ({"flags": ("start_unseen",)}, (Cause.METER_DIFFERS,)),
+        ({"readings": ()}, (Cause.METER_DIFFERS,)),
+    ],
+)
+def test_a_meter_that_stands_still_is_believed_only_against_nothing_else(
+    changes: dict[str, Any], causes: tuple[Cause, ...]
+) -> None:
+    rated = rate(ended(record=record(meter_end_dwh=10_000_000), **changes))
+    assert (rated.hq_fen, rated.causes) == (9137, causes)
+    assert ("meter_stands_still" in rated.flags) is (not causes)
+
+
+@pytest.mark.parametrize(
+    ("risen_dwh", "stop_reason", "causes"),
+    [
+        (200, 0x40, ()),
+        (50_000, 0x40, (Cause.METER_DIFFERS,)),
+        (50_000, 0x4A, ()),
+        (9_100_830, 0x40, ()),
+    ],
+)
+def test_a_record_of_nothing_is_not_believed_against_its_meter(
+    risen_dwh: int, stop_reason: int, causes: tuple[Cause, ...]
+) -> None:
+    nothing = record(
+        **(NO_ENERGY | {"meter_start_dwh": 0, "meter_end_dwh": risen_dwh}), stop_reason=stop_reason
+    )
+    rated = rate(ended(record=nothing, readings=(), ended_at=START + timedelta(minutes=30)))
+    assert (rated.hq_fen, rated.causes) == (0, causes)
 
 
 @pytest.mark.parametrize(("over_s", "causes"), [(0, ()), (1, (Cause.TOO_LONG,))])

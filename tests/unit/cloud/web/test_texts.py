@@ -107,6 +107,15 @@ def test_every_value_has_a_word(group: str) -> None:
     assert missing == []
 
 
+def test_every_flag_of_an_order_has_a_word() -> None:
+    folders = (CLOUD.parent / "edge" / "station", CLOUD / "billing", CLOUD / "orders")
+    code = "".join(path.read_text("utf-8") for folder in folders for path in folder.glob("*.py"))
+    given = r"""(?:flag\(|flags\.append\(|flags=\[|_made_number\(record\), )"(\w+)\""""
+    flags = set(re.findall(given, code))
+    assert len(flags) > 12
+    assert [flag for flag in flags if f"flag.{flag}" not in catalogue()["zh"].words] == []
+
+
 def test_a_value_of_a_newer_program_stands_for_itself() -> None:
     assert catalogue()["zh"].word("state", "reserved") == "reserved"
     assert all(catalogue()["zh"].word("theme", name) != name for name in THEMES)
