@@ -29,7 +29,7 @@ from shared.contracts.words import Outcome, Severity
 from shared.ids import uuid7
 
 STATION_OFFLINE = "station_offline"
-FORGOTTEN = "not open at the station any more"
+FORGOTTEN = "场站已无此告警 / not open at the station any more"
 _TIMED = 7
 _REFUSED = frozenset({Outcome.REJECTED, Outcome.FAILED})
 

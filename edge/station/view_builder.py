@@ -281,10 +281,10 @@ class ViewBuilder:
 
 
 class _Unknown(dict[str, str]):
-    """What an alarm does not say is shown as a question mark."""
+    """What an alarm does not say is left open, as in HQ's texts."""
 
     def __missing__(self, key: str) -> str:
-        return "?"
+        return "…"
 
 
 def _alarm_view(alarm: OpenAlarm, places: Places, escalates_in_s: float | None) -> v.AlarmView:
