@@ -29,6 +29,8 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
+        # Errors are logged, and among the values are passwords and the secret that signs tokens.
+        hide_parameters=True,
         json_serializer=dumps_text,
         json_deserializer=orjson.loads,
     )
