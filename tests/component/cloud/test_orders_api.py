@@ -143,6 +143,19 @@ async def test_a_charge_from_price_list_to_bill(hq: Hq, database: asyncpg.Connec
     assert {"create_version", "create_token", "start_order", "stop_order"} <= actions
 
 
+@pytest.mark.parametrize("table", ["billing_bill", "billing_line"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET energy_dwh = 0", "DELETE FROM {}"])
+async def test_the_database_itself_changes_no_bill(
+    hq: Hq, database: asyncpg.Connection, table: str, change: str
+) -> None:
+    number = hq.station.station_no
+    tariff = await hq.post(f"stations/{number}/tariffs", {"tariff": TARIFF})
+    await hq.deliver(facts(tariff.json()["id"]).ended())
+    assert await database.fetchval(f"SELECT count(*) FROM {table}") > 0
+    with pytest.raises(asyncpg.RaiseError, match="never changed"):
+        await database.execute(change.format(table))
+
+
 async def test_only_who_may_operate_has_a_station_send_its_frames(
     hq: Hq, log_in: Any, client: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:

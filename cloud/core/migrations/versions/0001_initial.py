@@ -1268,6 +1268,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("notify_at IS NOT NULL"),
     )
     # ### end Alembic commands ###
+    op.execute(
+        "CREATE FUNCTION billing_refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'a bill is never changed: write another version'; END $$"
+    )
+    for table in ("billing_bill", "billing_line"):
+        op.execute(
+            f"CREATE TRIGGER {table}_never_changed BEFORE UPDATE OR DELETE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION billing_refuse_change()"
+        )
 
 
 def downgrade() -> None:
@@ -1382,3 +1391,4 @@ def downgrade() -> None:
     op.drop_index("ix_access_exposure_token", table_name="access_exposure")
     op.drop_table("access_exposure")
     # ### end Alembic commands ###
+    op.execute("DROP FUNCTION billing_refuse_change")
