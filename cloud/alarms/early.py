@@ -46,15 +46,17 @@ class Place(Struct, frozen=True):
     stream_id: int = 0
     seq: int = 0
 
-    def is_before(self, alarm: Alarm) -> bool:
-        """Whether something newer is known of an alarm.
+    def is_before(self, alarm: Alarm, *, is_worse: bool) -> bool:
+        """Whether something newer is known of an alarm than a beginning that may be worse.
 
-        Facts of one batch, and of different streams as after a lost disk, are as new as they
-        come: a clock may be set back, and an alarm must not be missed.
+        Facts of different streams, as after a lost disk, are as new as they come. In one batch
+        the clock decides, but never against an alarm: it may have been set back meanwhile.
         """
         if self.stream_id != alarm.told_stream:
             return False
-        return self.seq < alarm.told_seq if self.stream_id else self.at < alarm.told_at
+        if self.stream_id and self.seq == alarm.told_seq:
+            return alarm.cleared_at is None and not is_worse and self.at < alarm.told_at
+        return (self.seq, self.at) < (alarm.told_seq, alarm.told_at)
 
     def may_end(self, alarm: Alarm) -> bool:
         """Whether an alarm that is known by its cause alone is not newer than its end."""

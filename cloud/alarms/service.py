@@ -68,7 +68,7 @@ async def raise_alarm(
     )
     is_over = over_at is not None
     known = None if is_over else await _newest_of(session, station_id, event)
-    if known is not None and place.is_before(known):
+    if known is not None and place.is_before(known, is_worse=_is_worse(known, event)):
         known.repeats += 1
         await _remember(session, known, event.alarm_id)
         return False
@@ -343,7 +343,7 @@ async def _repeat(
         # A drill never hides the real thing.
         await session.flush()
         return
-    is_worse = RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
+    is_worse = _is_worse(alarm, event)
     details = {"from": alarm.severity.value, "to": event.severity.value} if is_worse else {}
     alarm.severity, alarm.drill = event.severity, event.drill
     alarm.params = dict(event.params)
@@ -354,6 +354,10 @@ async def _repeat(
     alarm.notify_from = alarm.notify_at = now
     step = Step.WORSENED if is_worse else Step.RAISED
     await _note(session, alarm, step, at=event.occurred_at, now=now, details=details)
+
+
+def _is_worse(alarm: Alarm, event: AlarmRaised) -> bool:
+    return RANK[event.severity] < RANK[alarm.severity] or (alarm.drill and not event.drill)
 
 
 async def _take_in(

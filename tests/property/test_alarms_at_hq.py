@@ -52,6 +52,8 @@ class Do(Struct, frozen=True):
     """How many steps later its facts arrive; a batch that was set aside is handled by hand."""
     again: int = 0
     """How many steps later they arrive once more, 0 for never."""
+    joins: bool = False
+    """Whether its facts go into the batch of those before, if that has not arrived yet."""
 
 
 steps = st.lists(
@@ -64,6 +66,7 @@ steps = st.lists(
         number=st.integers(0, 300),
         held=st.sampled_from((0, 0, 1, 2, 4, 8)),
         again=st.sampled_from((0, 0, 0, 3)),
+        joins=st.booleans(),
     ),
     min_size=12,
     max_size=40,
@@ -78,7 +81,7 @@ class Lives:
         self.now = Moment(to_ms(START), 100.0)
         self.disk: dict[str, bytes] = {}
         self.book = AlarmBook({})
-        self.step = self.seq = 0
+        self.step = self.seq = self.arrives = 0
         self.on_the_way: list[tuple[int, int, AnyEvent]] = []
         self.read_commands: set[UUID] = set()
 
@@ -142,10 +145,11 @@ class Lives:
             else:
                 del self.disk[change.key]
         for event in effects.events:
-            self.seq += 1
-            self.on_the_way.append((self.step + do.held, self.seq, event))
+            if not (do.joins and self.step <= self.arrives):
+                self.seq, self.arrives = self.seq + 1, self.step + do.held
+            self.on_the_way.append((self.arrives, self.seq, event))
             if do.again:
-                self.on_the_way.append((self.step + do.held + do.again, self.seq, event))
+                self.on_the_way.append((self.arrives + do.again, self.seq, event))
 
     async def arrive(self, step: int) -> None:
         due = [each for each in self.on_the_way if each[0] <= step]

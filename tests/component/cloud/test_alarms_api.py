@@ -171,6 +171,21 @@ async def test_what_comes_again_after_the_clock_was_set_back_is_open(
     assert [each["cleared_at"] for each in answer.json()["items"]] == [None]
 
 
+async def test_what_grew_after_the_clock_was_set_back_is_as_bad_as_it_is(
+    worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    who = await log_in(Role.VIEWER)
+    await link.committed(
+        await link.send(
+            Lane.ALARM,
+            raised(uuid4(), occurred_at=NOW + timedelta(minutes=1)),
+            raised(uuid4(), occurred_at=NOW, severity=Severity.CRITICAL),
+        )
+    )
+    answer = await client.get("/api/v1/alarms?code=door_open", headers=who)
+    assert [each["severity"] for each in answer.json()["items"]] == ["critical"]
+
+
 async def test_whoever_only_looks_changes_nothing(
     worker: Worker, link: TestStation, client: httpx.AsyncClient, log_in: LogIn
 ) -> None:
