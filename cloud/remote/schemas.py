@@ -22,6 +22,14 @@ CardNo = Annotated[
 _ANSWERED = frozenset({c.ClearOfflineCards.__name__, c.QueryOfflineCards.__name__})
 
 
+def _cards_in(answer: bytes) -> list[dict[str, Any]] | None:
+    """Return what a station said of cards, None if it makes no sense: the others stay listed."""
+    try:
+        return msgspec.json.decode(answer, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _card_no(value: str) -> str:
     return value.lower().zfill(16)
 
@@ -235,9 +243,7 @@ class CommandRead(BaseModel):
     @classmethod
     def of(cls, row: CommandRow) -> CommandRead:
         """Return a row as it goes over HTTP; never the command itself, it may hold a password."""
-        answer = None
-        if row.answer and row.kind in _ANSWERED:
-            answer = msgspec.json.decode(row.answer)
+        answer = _cards_in(row.answer) if row.answer and row.kind in _ANSWERED else None
         return cls.model_validate(
             row.model_dump(exclude={"command", "answer"}) | {"answer": answer}
         )
