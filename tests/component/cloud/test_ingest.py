@@ -45,15 +45,18 @@ async def test_a_fact_is_stored_before_it_is_acknowledged(
 async def test_a_batch_that_comes_again_has_no_second_effect_but_is_acknowledged(
     worker: Worker, link: TestStation, database: asyncpg.Connection
 ) -> None:
-    body = pack_events([adopted("55031412782305")])
-    sent = await link.send_body(Lane.STATE, body, 1)
+    body = pack_events([adopted("55031412782305"), STARTED])
+    sent = await link.send_body(Lane.STATE, body, 2)
     await link.committed(sent)
     version = await database.fetchval("SELECT registry_version FROM stations_station")
+    # Whoever handled it again would write what it says again.
+    await database.execute("UPDATE stations_station SET agent_version = 'newer'")
     link.acked.clear()
-    await link.send_body(Lane.STATE, body, 1, seq=sent.seq)
+    await link.send_body(Lane.STATE, body, 2, seq=sent.seq)
     await link.committed(sent)
     assert await database.fetchval("SELECT count(*) FROM ingest_inbox") == 1
     assert await database.fetchval("SELECT registry_version FROM stations_station") == version
+    assert await database.fetchval("SELECT agent_version FROM stations_station") == "newer"
     assert await database.fetchval("SELECT count(*) FROM stations_connector") == 2
 
 

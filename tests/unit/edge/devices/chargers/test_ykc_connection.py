@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -560,6 +561,17 @@ def test_the_clock_of_a_charge_point_is_compared(talk: Talk) -> None:
     assert talk.of(reports.ClockRead)[0].offset_ms == 90_000
     talk.hear(messages.TimeSyncAnswer(NUMBER, Cp56Time(0, 0, 0, 0, 0, 70)))
     assert talk.of(reports.ClockRead)[0].offset_ms is None
+
+
+@pytest.mark.parametrize("ours", ["2026-12-31T23:59:45+08:00", "2026-11-22T23:59:45+08:00"])
+@pytest.mark.parametrize("off_s", [30, -30, 86_400, -31_536_000])
+def test_a_clock_is_compared_with_its_date_across_midnight_and_new_year(
+    talk: Talk, ours: str, off_s: int
+) -> None:
+    talk.now_s = (to_ms(datetime.fromisoformat(ours)) - WALL_MS) / 1000 + 100
+    theirs = Cp56Time.from_utc(from_ms(talk.now.wall_ms + off_s * 1000), ZONE)
+    talk.hear(messages.TimeSyncAnswer(NUMBER, theirs))
+    assert talk.of(reports.ClockRead)[0].offset_ms == off_s * 1000
 
 
 # -- records ---------------------------------------------------------------------------------
