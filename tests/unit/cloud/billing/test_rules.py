@@ -18,6 +18,7 @@ from cloud.billing.rules import (
     after_decision,
     arithmetic_limit_nano,
     attribution_limit_dwh,
+    claimed_dwh,
     duration_ms,
     held,
     plausible_limit_dwh,
@@ -106,6 +107,19 @@ def test_a_good_record_is_billed_at_its_own_energies() -> None:
         Period.VALLEY,
     ]
     assert all(c.ok for c in rated.checks)
+
+
+@pytest.mark.parametrize(
+    ("event", "claimed"),
+    [
+        (ended(record=record(energy_dwh=7)), 7),
+        (ended(record=None), 900_000),
+        (ended(record=None, readings=()), 0),
+    ],
+    ids=["record", "readings", "nothing"],
+)
+def test_what_is_claimed_before_anybody_can_rate_it(event: TransactionEnded, claimed: int) -> None:
+    assert claimed_dwh(event) == claimed
 
 
 # --- arithmetic --------------------------------------------------------------------------------
