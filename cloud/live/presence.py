@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -163,14 +163,13 @@ class Presence:
 
     async def sweep(self) -> None:
         """Compare keys with what the database says of every station, one worker at a time."""
-        keys_are_trusted = await self._keys_are_trusted()
         async with self._sessions() as session, session.begin():
             if not await session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_SWEEP_LOCK))):
                 return
             stations = await lookup.all_stations(session)
             if not stations:
                 return
-            keys = await self._redis.mget([_PREFIX + each.station_no for each in stations])
+            keys, keys_are_trusted = await self._keys([each.station_no for each in stations])
             metrics.ONLINE.set(sum(key is not None for key in keys))
             link_is_trusted = self._silence_is_trusted()
             now = self._clock.now()
@@ -181,15 +180,19 @@ class Presence:
                 elif key is None and station.online and link_is_trusted and silence_counts:
                     await self._went(session, station, now)
 
-    async def _keys_are_trusted(self) -> bool:
-        """Whether a missing key can only mean silence.
+    async def _keys(self, numbers: Sequence[str]) -> tuple[list[bytes | None], bool]:
+        """Return the keys of stations, and whether a missing one can only mean silence.
 
         It cannot after Redis was away, when keys ran out that nobody could renew, nor after it
-        came back empty: then every station has as long as a silent one to be heard.
+        came back empty: then every station has as long as a silent one to be heard. All is read
+        at one moment: it may be emptied in any other.
         """
         try:
-            known = await self._redis.exists(_KNOWN)
-            settling = await self._redis.exists(_SETTLING)
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.exists(_KNOWN)
+                pipe.exists(_SETTLING)
+                pipe.mget([_PREFIX + number for number in numbers])
+                known, settling, keys = await pipe.execute()
             if not known:
                 # In this order: a worker that dies in between settles again.
                 await self._redis.set(_SETTLING, 1, ex=self._silence_s)
@@ -201,7 +204,7 @@ class Presence:
         if self._keys_since_s is None:
             self._keys_since_s = now_s
         long_enough = now_s - self._keys_since_s >= self._silence_s
-        return bool(known) and not settling and long_enough
+        return keys, bool(known) and not settling and long_enough
 
     def _silence_is_trusted(self) -> bool:
         since_s = self._link_up_since()

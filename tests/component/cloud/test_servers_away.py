@@ -9,16 +9,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import asyncpg
 import httpx
 import psutil
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloud.core.security import Role
+from cloud.live.presence import Presence
 from cloud.settings import Settings
+from cloud.stations import lookup
 from cloud.stations.models import Station
 from cloud.worker import Worker
 from ops.embedded import EmbeddedError, postgres
@@ -198,25 +201,53 @@ class TestRedis:
         async def online() -> bool:
             return bool(await database.fetchval("SELECT online FROM stations_station"))
 
-        async def silence_counts() -> bool:
-            """Whether a key that is missing now would mean silence: link and keys are trusted."""
-            presence = worker.presence
-            return presence._silence_is_trusted() and await presence._keys_are_trusted()
-
         headers = await log_in(Role.VIEWER)
         async with streaming(link) as stream:
             await some_of(stream)
             await until(online)
-            await until(silence_counts)
+            await until(lambda: silence_counts(worker.presence))
             for _ in range(10):
                 valkey.flush()
                 await worker.presence.sweep()
             await ValuesOf(client, headers, station.station_no).newer_than(stream.newest_ms)
-            await until(silence_counts)
+            await until(lambda: silence_counts(worker.presence))
             await worker.presence.sweep()
         await link.committed(*stream.sent)
         assert await database.fetchval("SELECT count(*) FROM alarms_alarm") == 0
         assert await online()
+
+    async def test_emptied_while_it_is_asked(
+        self,
+        worker: Worker,
+        valkey: Valkey,
+        station: Station,
+        link: TestStation,
+        database: asyncpg.Connection,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def online() -> bool:
+            return bool(await database.fetchval("SELECT online FROM stations_station"))
+
+        all_stations = lookup.all_stations
+
+        async def all_and_emptied(session: AsyncSession) -> Sequence[Station]:
+            valkey.flush()
+            return await all_stations(session)
+
+        async with streaming(link) as stream:
+            await some_of(stream)
+            await until(online)
+            await until(lambda: silence_counts(worker.presence))
+            monkeypatch.setattr(lookup, "all_stations", all_and_emptied)
+            await worker.presence.sweep()
+            monkeypatch.undo()
+        assert await online()
+
+
+async def silence_counts(presence: Presence) -> bool:
+    """Whether a key that is missing now would mean silence: link and keys are trusted."""
+    _, are_trusted = await presence._keys([NUMBER])
+    return are_trusted and presence._silence_is_trusted()
 
 
 class ValuesOf:
