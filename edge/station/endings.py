@@ -98,6 +98,7 @@ def end_with_record(
         flags.append("number_mismatch")
     if not 1 <= record.connector_no <= _CONNECTORS_MAX:
         flags.append("connector_implausible")
+    transaction.take_start(times.started_ms, context.zone, context.sparse_ms)
     transaction.take_end(times.ended_ms, total_dwh, context.zone, context.sparse_ms)
     readings = _final_readings(transaction, times.started_ms, times.ended_ms, total_dwh)
     return _ended(

@@ -159,6 +159,14 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         if sample.amount_e4 > self.last_amount_e4:
             self.last_amount_e4 = sample.amount_e4
 
+    def take_start(self, started_ms: int, zone: ZoneInfo, sparse_ms: int) -> None:
+        """Take in when it began, when nobody saw that: cuts until the first sample lie in a gap."""
+        first = self.readings[0] if self.readings else None
+        if first is not None and sparse_ms < first.at_ms - started_ms < _GAP_MS_MAX:
+            begin = Reading(started_ms, 0)
+            before, _ = _cuts(begin, first, next_cut(started_ms, zone), zone, first.meter_dwh)
+            self.readings[:0] = [reading for reading in before if reading.at_ms < first.at_ms]
+
     def take_end(self, ended_ms: int, total_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
         """Take in how it ended, when nobody saw that: cuts since the last sample lie in a gap."""
         if self.last_ms is None or total_dwh < self.last_dwh:
@@ -179,14 +187,25 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             return  # still in the half hour for which the cut was worked out
         cut_ms = next_cut(self.last_ms, zone)
         seen_dwh = self.last_dwh - self.untimed_dwh
-        risen_dwh, passed_ms = energy_dwh - seen_dwh, at_ms - self.last_ms
-        gap_dwh = risen_dwh if passed_ms > sparse_ms else 0
-        while cut_ms <= at_ms:
-            meter_dwh = seen_dwh + risen_dwh * (cut_ms - self.last_ms) // passed_ms
-            measured = cut_ms == at_ms
-            self.readings.append(Reading(cut_ms, meter_dwh, measured, 0 if measured else gap_dwh))
-            cut_ms = next_cut(cut_ms, zone)
+        gap_dwh = energy_dwh - seen_dwh if at_ms - self.last_ms > sparse_ms else 0
+        begin, end = Reading(self.last_ms, seen_dwh), Reading(at_ms, energy_dwh)
+        readings, cut_ms = _cuts(begin, end, cut_ms, zone, gap_dwh)
+        self.readings += readings
         self.cut_from_ms, self.cut_ms = at_ms, cut_ms
+
+
+def _cuts(
+    begin: Reading, end: Reading, cut_ms: int, zone: ZoneInfo, gap_dwh: int
+) -> tuple[list[Reading], int]:
+    """Return the readings at every cut from `cut_ms` to `end`, and the first cut after it."""
+    readings: list[Reading] = []
+    risen_dwh, passed_ms = end.meter_dwh - begin.meter_dwh, end.at_ms - begin.at_ms
+    while cut_ms <= end.at_ms:
+        meter_dwh = begin.meter_dwh + risen_dwh * (cut_ms - begin.at_ms) // passed_ms
+        measured = cut_ms == end.at_ms
+        readings.append(Reading(cut_ms, meter_dwh, measured, 0 if measured else gap_dwh))
+        cut_ms = next_cut(cut_ms, zone)
+    return readings, cut_ms
 
 
 class ClosedTransaction(Struct, omit_defaults=True, array_like=True):

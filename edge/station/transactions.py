@@ -191,9 +191,7 @@ class TransactionBook(OpenTransactions):
         transaction = self._sampled(sample)
         if sample.replayed:
             if transaction is not None:
-                transaction.take_totals(sample)
-                transaction.flag("replayed_samples")
-                self.touch(transaction)
+                self._take_stored(transaction, sample)
             return None
         flows = sample.current_da >= ZERO_CURRENT_DA
         if sample.state is WireState.IDLE and not flows:
@@ -203,6 +201,9 @@ class TransactionBook(OpenTransactions):
                 self._on_idle(running, sample)
             return None
         charging = flows or sample.state is WireState.CHARGING
+        if not sample.dated and transaction is not None and transaction.stage is Stage.ENDED:
+            self._take_stored(transaction, sample)
+            return None
         effects: Effects | None = None
         if transaction is None:
             if not charging or not self._may_adopt(sample):
@@ -214,8 +215,11 @@ class TransactionBook(OpenTransactions):
         if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)
-        transaction.take(sample, self._zone, self._timing.sparse_ms)
-        self.touch(transaction)
+        if sample.dated:
+            transaction.take(sample, self._zone, self._timing.sparse_ms)
+            self.touch(transaction)
+        else:
+            self._take_stored(transaction, sample)
         # Charging may resume after the proof of a stop: then it is stopped again.
         may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
         if transaction.is_limited and may_stop:
@@ -225,6 +229,12 @@ class TransactionBook(OpenTransactions):
                 effects = effects or Effects()
                 effects.add(self.stop(transaction))
         return effects
+
+    def _take_stored(self, transaction: OpenTransaction, sample: ConnectorSampled) -> None:
+        """Take in what may have been stored: how much has flowed, but not when."""
+        transaction.take_totals(sample)
+        transaction.flag("replayed_samples")
+        self.touch(transaction)
 
     def _sampled(self, sample: ConnectorSampled) -> OpenTransaction | None:
         """Return what a sample is about; one without a number is its connector's."""

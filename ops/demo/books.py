@@ -13,11 +13,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One transaction as one book has it. None: the book has no figure for it."""
+    """One transaction as one book has it. None: the book has no figure for it.
+
+    `remark` is what its keeper says beside the figures; it is shown, not compared.
+    """
 
     transaction_no: str
     energy_dwh: int | None
     payable_fen: int | None
+    remark: str = ""
+
+    def __str__(self) -> str:
+        """Return the figures in words."""
+        return f"{self.energy_dwh} dWh {self.payable_fen} fen {self.remark}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +83,5 @@ def _mismatches(
         if number in station and number in hq:
             trio = (entry, station[number], hq[number])
             if len({(e.energy_dwh, e.payable_fen) for e in trio}) > 1:
-                figures = " / ".join(f"{e.energy_dwh} dWh {e.payable_fen} fen" for e in trio)
+                figures = " / ".join(map(str, trio))
                 yield f"{number}: simulator / station / HQ = {figures}"

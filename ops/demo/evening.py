@@ -75,7 +75,7 @@ async def compare_books(stage: Stage) -> Comparison:
         ]
         at_stations += await _station_book(station)
     at_hq = [
-        Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"])
+        Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"], order["state"])
         for order in await _orders(stage)
         if order["ended_by"] or order["state"] not in _CAME_TO_NOTHING
     ]

@@ -249,7 +249,7 @@ class Site:
             "transaction_no": "", "state": r.WireState.IDLE, "plugged_in": False,
             "voltage_dv": 0, "current_da": 0, "energy_dwh": 0, "loss_energy_dwh": 0,
             "amount_e4": 0, "soc_percent": 0, "cable_temp_c": None, "battery_temp_max_c": None,
-            "charged_min": 0, "remaining_min": 0, "faults": 0, "replayed": False,
+            "charged_min": 0, "remaining_min": 0, "faults": 0, "replayed": False, "dated": True,
         }  # fmt: skip
         values.update(changes)
         values["connector_no"] = connector_no

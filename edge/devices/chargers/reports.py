@@ -77,8 +77,9 @@ class LinkLost(Report, frozen=True, gc=False):
 class ConnectorSampled(Report, frozen=True, gc=False):
     """0x13: what one connector is doing. `transaction_no` is "" without a transaction.
 
-    `replayed` marks a stored report of an off-line time: it carries no time of its own, so it
-    counts for its transaction only and never as live state.
+    A report carries no time of its own, and one that was stored in an off-line time looks like
+    any other. `dated` says that it cannot be a stored one: `at` is when it was so. `replayed` marks
+    one that must be stored: it counts for its transaction only and never as live state.
     """
 
     connector_no: int
@@ -97,6 +98,7 @@ class ConnectorSampled(Report, frozen=True, gc=False):
     remaining_min: int
     faults: int
     replayed: bool = False
+    dated: bool = True
 
 
 class BatteryIdentified(Report, frozen=True, gc=False):

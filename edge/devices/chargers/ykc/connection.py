@@ -146,6 +146,8 @@ class YkcConnection:
             if now.mono_s - peer.heard_s > peer.silence_limit_s:
                 self._silent(peer, now, out)
                 continue
+            if peer.replaying and now.mono_s - peer.logged_in_s > peer.silence_limit_s:
+                peer.replaying = False  # it sends no heartbeats; its state must not stay unseen
             for exchange in peer.overdue(out, now):
                 peer.finish(out, exchange, now, Outcome.FAILED, exchange.reason)
                 if exchange.tariff is not None:
@@ -399,13 +401,16 @@ class YkcConnection:
         self, peer: Peer, message: messages.Realtime, frame: Frame, out: Received, now: Moment
     ) -> None:
         del frame
-        replayed = peer.replaying and (
+        may_be_stored = peer.replaying
+        replayed = may_be_stored and (
             message.transaction_no != translate.NO_TRANSACTION
             and not peer.knows_transaction(message.transaction_no)
         )
         if not self._names_connector(peer, message, now, out):
             return
-        report = translate.connector_sampled(message, now, peer.dialect, replayed=replayed)
+        report = translate.connector_sampled(
+            message, now, peer.dialect, replayed=replayed, dated=not may_be_stored
+        )
         out.reports.append(report)
         if replayed:
             return

@@ -60,7 +60,7 @@ def transaction_no(wire: str) -> str:
 
 
 def connector_sampled(
-    message: messages.Realtime, at: Moment, dialect: Dialect, *, replayed: bool
+    message: messages.Realtime, at: Moment, dialect: Dialect, *, replayed: bool, dated: bool
 ) -> ConnectorSampled:
     """Return what 0x13 says. Energy with loss falls back to the plain one, as many send 0."""
     faults = message.faults_raw
@@ -88,6 +88,7 @@ def connector_sampled(
         message.remaining_min,
         faults,
         replayed,
+        dated,
     )
 
 

@@ -92,3 +92,17 @@ def test_energy_of_unknown_time_belongs_to_the_gap() -> None:
     assert transaction.readings[1:] == [Reading(cut_ms, 700, False, 900)]
     transaction.take(sample(cut_ms + HALF_HOUR_MS, 2_000), UTC, 30_000)
     assert transaction.readings[2:] == [Reading(cut_ms + HALF_HOUR_MS, 2_000, True)]
+
+
+@pytest.mark.parametrize(("late_ms", "gap_dwh"), [(30_000, 0), (30_001, 900)])
+def test_a_start_that_nobody_saw_lies_in_a_gap(late_ms: int, gap_dwh: int) -> None:
+    """Charging began while the station was away: its first sample comes later."""
+    transaction = opened()
+    cut_ms = 1_000 * HALF_HOUR_MS
+    first = sample(cut_ms + late_ms - 10_000, 900)
+    transaction.take(first, UTC, 30_000)
+    transaction.take_start(cut_ms - 10_000, UTC, 30_000)
+    expected = [Reading(cut_ms, 900 * 10_000 // late_ms, False, gap_dwh)] if gap_dwh else []
+    assert transaction.readings == [*expected, Reading(first.at.wall_ms, 900)]
+    transaction.take_start(first.at.wall_ms + 1, UTC, 30_000)
+    assert len(transaction.readings) == len(expected) + 1

@@ -467,6 +467,37 @@ async def test_replayed_samples_count_for_totals_only(site: Site) -> None:
     assert site.station.live.get((CP, 2)).sample is before
 
 
+async def test_stored_samples_of_what_runs_say_how_much_but_not_when(site: Site) -> None:
+    """An hour away; then what was stored comes at once, and after it what is."""
+    number = await site.run()
+    last_ms = site.clock.now_ms()
+    site.clock.advance(3600)
+    for energy_dwh in (2_100, 200_000, 400_000):
+        site.charging(number, energy_dwh, dated=False)
+    (running,) = site.station.book.open_transactions()
+    assert (running.last_dwh, running.last_ms) == (400_000, last_ms)
+    assert (running.stage, running.readings[1:]) == ("charging", [])
+    site.clock.advance(1)
+    site.charging(number, 402_000)
+    cuts = running.readings[1:]
+    assert [cut.gap_dwh for cut in cuts] == [400_000] * 2
+    for cut in cuts:
+        even_dwh = 2_000 + 400_000 * (cut.at_ms - last_ms) // 3_601_000
+        assert cut.meter_dwh == even_dwh
+    site.charging(number, 300_000, dated=False)
+    assert (running.last_dwh, running.flags) == (402_000, ["replayed_samples"])
+
+
+async def test_a_stored_sample_revives_nothing_that_has_ended(site: Site) -> None:
+    number = await site.run()
+    site.sample()
+    site.charging(number, 3_000, dated=False)
+    (ended,) = site.station.book.open_transactions()
+    assert (ended.stage, ended.last_dwh) == ("ended", 3_000)
+    site.charging(number, 3_100)
+    assert ended.stage == "charging"
+
+
 @pytest.mark.parametrize("days", [1, -1, 400, -20_000])
 async def test_our_own_clock_may_jump(site: Site, days: int) -> None:
     number = await site.run()

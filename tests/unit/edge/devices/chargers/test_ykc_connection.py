@@ -221,7 +221,7 @@ def test_a_sample_in_our_words(talk: Talk) -> None:
 def test_fault_bits_are_counted_as_the_vendor_does() -> None:
     other = Dialect("other", fault_bit_base=1)
     message = realtime(faults_raw=0x0041)
-    report = translate.connector_sampled(message, Moment(0, 0.0), other, replayed=False)
+    report = translate.connector_sampled(message, Moment(0, 0.0), other, replayed=False, dated=True)
     assert report.faults == 0x0082
 
 
@@ -235,11 +235,27 @@ def test_stored_samples_are_marked_until_the_first_heartbeat() -> None:
     talk.log_in(open_transaction_nos=("1" * 32,))
     talk.hear(realtime(tx=TX), realtime(tx="1" * 32), realtime())
     assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [True, False, False]
+    # Of what runs, stored and live ones look alike: they are live, but nobody knows from when.
+    assert [each.dated for each in talk.of(reports.ConnectorSampled)] == [False] * 3
     # Stored ones come behind the tariff check (V1.6 figure 5.1), live ones behind a heartbeat.
     talk.hear(messages.TariffCheck(NUMBER, "0007"), realtime(tx=TX))
     assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [True]
     talk.hear(messages.Heartbeat(NUMBER, 1, 0), realtime(tx=TX))
-    assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [False]
+    (live,) = talk.of(reports.ConnectorSampled)
+    assert (live.replayed, live.dated) == (False, True)
+
+
+def test_without_heartbeats_samples_are_live_after_a_while() -> None:
+    talk = Talk()
+    talk.log_in()
+    for _ in range(6):
+        talk.after(5)
+        talk.hear(realtime(tx=TX))
+        assert [each.replayed for each in talk.of(reports.ConnectorSampled)] == [True]
+    talk.after(1)
+    talk.hear(realtime(tx=TX))
+    (live,) = talk.of(reports.ConnectorSampled)
+    assert (live.replayed, live.dated) == (False, True)
 
 
 def test_battery_reports(talk: Talk) -> None:
