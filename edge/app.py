@@ -95,6 +95,7 @@ class Agent:
             zone=settings.station.zone_info,
             redact=protocol.redact,
             is_record=protocol.is_record,
+            is_plain=protocol.is_plain,
             retention_days=settings.frame_log.retention_days,
             size_max_bytes=int(settings.frame_log.size_max_gb * 1e9),
         )

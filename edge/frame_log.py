@@ -20,7 +20,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from itertools import islice
-from math import floor
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -83,13 +82,27 @@ class FrameLog:
         *,
         redact: Callable[[bytes], bytes | None] = lambda _: None,
         is_record: Callable[[bytes], bool] = lambda _: False,
+        is_plain: Callable[[bytes], bool] = lambda _: False,
         retention_days: int = 400,
         size_max_bytes: int = 20_000_000_000,
         day_max_bytes: int = _DAY_MAX,
         unknown_day_max_bytes: int = _UNKNOWN_DAY_MAX,
         pending_max_bytes: int = _PENDING_BYTES_MAX,
     ) -> None:
-        """Open nothing yet; folders are made when they are needed."""
+        """Open nothing yet; folders are made when they are needed.
+
+        Args:
+            root: The folder of all files.
+            zone: Days and times are the station's.
+            redact: A frame without its passwords, None when it carries none.
+            is_record: Whether a frame is one of which a second copy is kept.
+            is_plain: Whether `redact` and `is_record` need not be asked: for nearly all frames.
+            retention_days: Days that are kept.
+            size_max_bytes: All files together; the oldest days give way.
+            day_max_bytes: One charge point's day.
+            unknown_day_max_bytes: The day of all that has no number.
+            pending_max_bytes: What may wait in memory.
+        """
         self._day_max_bytes = day_max_bytes
         self._unknown_day_max_bytes = unknown_day_max_bytes
         self._pending_max_bytes = pending_max_bytes
@@ -98,9 +111,10 @@ class FrameLog:
         self._zone = zone
         self._redact = redact
         self._is_record = is_record
+        self._is_plain = is_plain
         self._retention_days = retention_days
         self._size_max_bytes = size_max_bytes
-        self._pending: deque[tuple[datetime, RawFrames, int]] = deque()
+        self._pending: deque[tuple[int, RawFrames, int]] = deque()
         self._appended_bytes = 0  # by the event loop only
         self._taken_bytes = 0  # under the lock only
         self._files: OrderedDict[str, int] = OrderedDict()
@@ -109,15 +123,16 @@ class FrameLog:
         self._local: tuple[str, str, str] = ("", "", "")
         self._lock = threading.Lock()
 
-    def append(self, frames: RawFrames, at: datetime) -> None:
-        """Keep frames, all of the moment `at` (aware), until the next flush."""
+    def append(self, frames: RawFrames, at_us: int) -> None:
+        """Keep frames, all of one moment (UTC microseconds), until the next flush."""
         size = 0
-        for _, _, raw in frames:
-            size += len(raw)
-        waiting = self._appended_bytes - self._taken_bytes
-        if len(self._pending) < _PENDING_MAX and waiting + size <= self._pending_max_bytes:
-            self._appended_bytes += size
-            self._pending.append((at, frames, size))
+        for frame in frames:
+            size += len(frame[2])
+        appended = self._appended_bytes + size
+        pending = self._pending
+        if len(pending) < _PENDING_MAX and appended - self._taken_bytes <= self._pending_max_bytes:
+            self._appended_bytes = appended
+            pending.append((at_us, frames, size))
         else:
             self.stats.dropped += len(frames)
 
@@ -139,15 +154,19 @@ class FrameLog:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def _write(self, pending: list[tuple[datetime, RawFrames, int]]) -> None:
+    def _write(self, pending: list[tuple[int, RawFrames, int]]) -> None:
         lines: dict[str, list[str]] = {}
         records: list[str] = []
-        for at, frames, _ in pending:
-            date_, second, offset = self._local_time(at)
-            time = f"{second}.{at.microsecond:06d}{offset}"
+        for at_us, frames, _ in pending:
+            second, microsecond = divmod(at_us, 1_000_000)
+            if second != self._second:
+                self._turn_to(second)
+            date_, begin, offset = self._local
+            time = f"{begin}.{microsecond:06d}{offset}"
             for number, direction, raw in frames:
+                plain = self._is_plain(raw)
                 mark = ""
-                if (clean := self._redact(raw)) is not None:
+                if not plain and (clean := self._redact(raw)) is not None:
                     raw, mark = clean, REDACTED
                     self.stats.redacted += 1
                 line = f"{time} {direction} {raw.hex()}{mark}\n"
@@ -156,21 +175,18 @@ class FrameLog:
                     lines[name].append(line)
                 else:
                     lines[name] = [line]
-                if number and direction == "<" and self._is_record(raw):
+                if not plain and number and direction == "<" and self._is_record(raw):
                     records.append(line)
         for name, parts in lines.items():
             self._append_lines(name, parts, sync=False)
         if records:
             self._append_lines(RECORDS, records, sync=True)
 
-    def _local_time(self, at: datetime) -> tuple[str, str, str]:
-        """Return local date, time to the second and offset; many frames share a second."""
-        second = floor(at.timestamp())
-        if second != self._second:
-            local = at.astimezone(self._zone).isoformat(timespec="seconds")
-            self._second = second
-            self._local = (local[:10], local[:19], local[19:])
-        return self._local
+    def _turn_to(self, second: int) -> None:
+        """Work out local date, time to the second and offset, which many frames share."""
+        local = datetime.fromtimestamp(second, self._zone).isoformat(timespec="seconds")
+        self._second = second
+        self._local = (local[:10], local[:19], local[19:])
 
     def _append_lines(self, name: str, lines: list[str], *, sync: bool) -> None:
         try:

@@ -90,6 +90,10 @@ class ReplayClock:
         """Return the time of the line in UTC milliseconds."""
         return self._ms
 
+    def now_us(self) -> int:
+        """Return the time of the line in UTC microseconds."""
+        return self._ms * 1000
+
     def monotonic_s(self) -> float:
         """Return the real seconds that passed on the day."""
         return self._mono_s

@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Return the wall time as whole milliseconds since 1970, UTC."""
         ...
 
+    def now_us(self) -> int:
+        """Return the wall time as whole microseconds since 1970, UTC."""
+        ...
+
     def monotonic_s(self) -> float:
         """Return seconds from an arbitrary start that never go backwards."""
         ...
@@ -40,6 +44,10 @@ class SystemClock:
     def now_ms(self) -> int:
         """Return the wall time as whole milliseconds since 1970, UTC."""
         return time.time_ns() // 1_000_000
+
+    def now_us(self) -> int:
+        """Return the wall time as whole microseconds since 1970, UTC."""
+        return time.time_ns() // 1_000
 
     def monotonic_s(self) -> float:
         """Return seconds from an arbitrary start that never go backwards."""
@@ -66,6 +74,10 @@ class ScaledClock:
         """Return the scaled wall time as whole milliseconds since 1970, UTC."""
         elapsed_ms = time.time_ns() // 1_000_000 - self.real_start_ms
         return self.start_ms + int(elapsed_ms * self.scale)
+
+    def now_us(self) -> int:
+        """Return the scaled wall time as whole microseconds since 1970, UTC."""
+        return self.now_ms() * 1_000
 
     def monotonic_s(self) -> float:
         """Return real seconds that never go backwards."""

@@ -218,7 +218,7 @@ class SafetyEngine:
         except Exception as error:  # noqa: BLE001 - the rules of the document judge it as well
             self._failures.failed(_BATTERY, _place(report), error)
         else:
-            if self._failures:
+            if self._failures.failing:
                 self._failures.works(_BATTERY, _place(report))
 
     def _judge_values(self, report: ConnectorReport) -> None:
@@ -368,7 +368,7 @@ class SafetyEngine:
             except Exception as error:  # noqa: BLE001 - the other steps are needed all the more
                 self._failures.failed(f"step:{name}", name, error)
             else:
-                if self._failures:
+                if self._failures.failing:
                     self._failures.works(f"step:{name}", name)
 
     def _look_at_failures(self, now: Moment) -> None:

@@ -190,23 +190,20 @@ class StopLadder:
         if sample.replayed:
             return None
         connector = (sample.charge_point_no, sample.connector_no)
-        self._note_rest(connector, sample)
+        flows = sample.current_da >= ZERO_CURRENT_DA
+        if flows or sample.state is WireState.CHARGING:
+            self._at_rest.discard(connector)
+        elif not self._meter_flows(connector, sample.at.mono_s):
+            self._at_rest.add(connector)
         climb = self._climbs.get(connector)
         if climb is None or sample.at.mono_s <= climb.started.mono_s:
             return None
-        if sample.current_da >= ZERO_CURRENT_DA:
+        if flows:
             climb.flowed_s = sample.at.mono_s
             return None
         if self._meter_flows(climb.connector, sample.at.mono_s):
             return None
         return self._confirm(climb, sample.at)
-
-    def _note_rest(self, connector: Connector, sample: ConnectorSampled) -> None:
-        is_charging = sample.state is WireState.CHARGING or sample.current_da >= ZERO_CURRENT_DA
-        if is_charging or self._meter_flows(connector, sample.at.mono_s):
-            self._at_rest.discard(connector)
-        else:
-            self._at_rest.add(connector)
 
     def on_meter(self, connector: Connector, point: str, ampere: float, at: Moment) -> (
         Confirmed | None

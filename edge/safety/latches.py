@@ -93,6 +93,11 @@ class Latches:
         """Return the stored form: that latches are kept here, and each."""
         return [Put(KIND, _MARK, b"1"), *(self.set(latch) for latch in self.all())]
 
+    @property
+    def none_set(self) -> bool:
+        """Whether nothing is blocked."""
+        return not self._latches
+
     def all(self) -> list[Latch]:
         """Return every latch."""
         return [latch for latches in self._latches.values() for latch in latches.values()]

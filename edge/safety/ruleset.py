@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import PointSampled
-from edge.safety.connector_values import ConnectorReport, getters
+from edge.safety.connector_values import ConnectorReport, Getter, getters
 from edge.safety.findings import Finding, Source, Track, Update, is_worse
 from edge.safety.rules import silence, spread, vote
 from edge.safety.surviving import Failures
@@ -32,6 +32,8 @@ from shared.protection import rules_of
 
 Connector = tuple[str, int]
 _Route = tuple[tuple[Track, Update], ...]
+_Plan = tuple[tuple[Quantity | None, Getter, _Route], ...]
+"""How to read each value of a report; with its name where it is given once."""
 
 _OF_THE_CABLE = Quantity.CABLE_TEMP_C
 """What stays when a vehicle leaves."""
@@ -70,6 +72,7 @@ class RuleSet:
         self._tracks: dict[tuple[str, str], Track] = {}
         self._points: dict[tuple[str, str, str], _Route] = {}
         self._values: dict[Connector, dict[Quantity, _Route]] = {}
+        self._plans: dict[type, dict[Connector, _Plan]] = {kind: {} for kind in self._getters}
         self._silences: list[tuple[Track, silence.Judge]] = []
         self._waiting: dict[tuple[str, str], Track] = {}
         self._raised: dict[tuple[str, str], _Raised] = {}
@@ -89,31 +92,41 @@ class RuleSet:
 
     def on_report(self, report: ConnectorReport) -> Sequence[Finding]:
         """Judge what a charge point reports of a connector; what it does not give is left out."""
-        wanted = self._getters.get(type(report))
-        if wanted is None:
+        plans = self._plans.get(type(report))
+        if plans is None:
             return ()
         connector = (report.charge_point_no, report.connector_no)
-        routes = self._values.get(connector)
-        if routes is None:
-            routes = self._values[connector] = {}
-        findings: list[Finding] = []
-        for quantity, get in wanted:
+        plan = plans.get(connector)
+        if plan is None:
+            plan = plans[connector] = self._plan(type(report), connector)
+        findings: Sequence[Finding] = ()
+        for quantity, get, route in plan:
             value = get(report)
             if value is None:
                 continue
-            if quantity in _GIVEN_ONCE:
+            if quantity is not None:
                 self._given[connector, quantity] = value, report.at
-            route = routes.get(quantity)
-            if route is None:
-                route = self._route_of(connector, quantity)
-            if route:
-                findings += self._feed(route, value, report.at)
+            if found := self._feed(route, value, report.at):
+                findings = [*findings, *found]
         return findings
 
+    def _plan(self, kind: type, connector: Connector) -> _Plan:
+        """Return what is read of such a report, and which rules want it; what none does is not."""
+        found = []
+        for quantity, get in self._getters[kind]:
+            given = quantity if quantity in _GIVEN_ONCE else None
+            route = self._route_of(connector, quantity)
+            if route or given:
+                found.append((given, get, route))
+        return tuple(found)
+
     def _route_of(self, connector: Connector, quantity: Quantity) -> _Route:
-        number, connector_no = connector
-        route = self._route(Source(f"connector:{number}:{connector_no}", quantity))
-        self._values.setdefault(connector, {})[quantity] = route
+        routes = self._values.setdefault(connector, {})
+        route = routes.get(quantity)
+        if route is None:
+            number, connector_no = connector
+            source = Source(f"connector:{number}:{connector_no}", quantity)
+            route = routes[quantity] = self._route(source)
         return route
 
     def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
@@ -122,6 +135,8 @@ class RuleSet:
         findings: list[Finding] = []
         for quantity in _GIVEN_ONCE:
             self._given.pop((connector, quantity), None)
+        for plans in self._plans.values():
+            plans.pop(connector, None)
         for route in self._values.pop(connector, {}).values():
             for track, _ in route:
                 if track.rule.select.quantity is _OF_THE_CABLE:
@@ -168,7 +183,7 @@ class RuleSet:
         self.failures.failed(f"rule:{rule_id}", f"{place} {what}", error)
 
     def _works(self, track: Track, what: str) -> None:
-        if self.failures:
+        if self.failures.failing:
             rule_id, place = track.key
             self.failures.works(f"rule:{rule_id}", f"{place} {what}")
 
@@ -239,7 +254,7 @@ class RuleSet:
 
     def _feed(self, route: _Route, value: float | None, at: Moment) -> Sequence[Finding]:
         findings: Sequence[Finding] = ()
-        mono_s = at.mono_s
+        mono_s, failing = at.mono_s, self.failures.failing
         for track, update in route:
             hold = track.hold
             try:
@@ -247,7 +262,7 @@ class RuleSet:
             except Exception as error:  # noqa: BLE001 - one rule's bug silences no other
                 self._failed(track, "value", error)
                 continue
-            if self.failures:
+            if failing:
                 self._works(track, "value")
             if changed:
                 findings = [*findings, *self._changed(track, at)]

@@ -38,50 +38,47 @@ class Failures:
     """
 
     def __init__(self) -> None:
-        self._failing: dict[str, _Failing] = {}
-
-    def __bool__(self) -> bool:
-        """Whether anything fails, or has just now."""
-        return bool(self._failing)
+        self.failing: dict[str, _Failing] = {}
+        """What fails, or has just now; for asking, at every value, whether anything does."""
 
     def failed(self, what: str, where: str, error: Exception) -> None:
         """Note that `what` failed at one of its places."""
-        known = self._failing.get(what)
+        known = self.failing.get(what)
         if known is None:
-            known = self._failing[what] = _Failing()
+            known = self.failing[what] = _Failing()
             logger.error("protection goes on without: %s at=%s", what, where, exc_info=error)
         known.places.add(where)
         known.failed_s = None
 
     def works(self, what: str, where: str) -> None:
         """Note that it works at a place."""
-        if known := self._failing.get(what):
+        if known := self.failing.get(what):
             known.places.discard(where)
 
     def forget(self, kind: str) -> None:
         """Let go where things of a kind failed: what takes their place shows it anew."""
-        for what, known in self._failing.items():
+        for what, known in self.failing.items():
             if what.startswith(f"{kind}:"):
                 known.places.clear()
 
     def forget_charge_point(self, charge_point_no: str) -> None:
         """Let go where things failed at a charge point that is no longer ours."""
-        for known in self._failing.values():
+        for known in self.failing.values():
             known.places = {
                 place for place in known.places if place.split(":")[1:2] != [charge_point_no]
             }
 
     def look(self, mono_s: float) -> tuple[list[str], list[str]]:
         """Return what fails, and what works again since the last look."""
-        for known in self._failing.values():
+        for known in self.failing.values():
             if known.places or known.failed_s is None:
                 known.failed_s = mono_s
         well = [
             what
-            for what, known in self._failing.items()
+            for what, known in self.failing.items()
             if known.failed_s is not None and mono_s - known.failed_s >= _WELL_S
         ]
         for what in well:
-            del self._failing[what]
+            del self.failing[what]
             logger.info("protection works again: %s", what)
-        return list(self._failing), well
+        return list(self.failing), well

@@ -115,6 +115,11 @@ class AlarmBook:
         """Return what is raised now, oldest first."""
         return sorted(self._open.values(), key=lambda alarm: alarm.raised_ms)
 
+    @property
+    def none_open(self) -> bool:
+        """Whether no alarm is raised now."""
+        return not self._open
+
     def is_open(self, code: str, subject: str) -> bool:
         """Whether this cause is raised now."""
         return (code, subject) in self._open

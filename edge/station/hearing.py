@@ -84,6 +84,9 @@ class Hearing:
     def _watch(self, report: r.ConnectorSampled, effects: Effects | None) -> Effects | None:
         """Look at what is not about money: faults, blocked connectors, proofs of a late stop."""
         station = self._station
+        is_well = not report.faults and report.state is not r.WireState.FAULT
+        if is_well and station.alarms.none_open and station.latches.none_set:
+            return effects  # nearly always
         connector = (report.charge_point_no, report.connector_no)
         place = alarms.connector(*connector)
         if self._is_faulty(report) is not station.alarms.is_open("charge_point_fault", place):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from edge.devices.chargers.reports import Moment
+from edge.devices.chargers.reports import ConnectorSampled, Moment
 from edge.journal import Change, Delete, Put
 from edge.station.effects import Effects
 from edge.station.open_transaction import OpenTransaction, Stage
@@ -139,9 +139,9 @@ class OpenTransactions:
         return [*map(stored_form, self._open.values())]
 
 
-def connector_of(transaction: OpenTransaction) -> Connector:
-    """Return where a transaction runs."""
-    return transaction.charge_point_no, transaction.connector_no
+def connector_of(of: OpenTransaction | ConnectorSampled) -> Connector:
+    """Return where a transaction runs, or what reports."""
+    return of.charge_point_no, of.connector_no
 
 
 def stored_form(transaction: OpenTransaction) -> Put:

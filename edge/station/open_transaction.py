@@ -152,7 +152,9 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
             if -_JITTER_MS <= at_ms - self.last_ms <= 0:
                 at_ms = self.last_ms
             elif 0 < at_ms - self.last_ms < _GAP_MS_MAX:
-                self._cut(at_ms, energy_dwh, zone, sparse_ms)
+                # Nearly always still in the half hour for which the cut was worked out.
+                if at_ms >= self.cut_ms or self.last_ms < self.cut_from_ms:
+                    self._cut(at_ms, energy_dwh, zone, sparse_ms)
             else:
                 self.flag("clock_jump")
         self.last_ms, self.last_dwh, self.untimed_dwh = at_ms, energy_dwh, 0
@@ -183,8 +185,6 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
 
     def _cut(self, at_ms: int, energy_dwh: int, zone: ZoneInfo, sparse_ms: int) -> None:
         assert self.last_ms is not None
-        if self.cut_from_ms <= self.last_ms and at_ms < self.cut_ms:
-            return  # still in the half hour for which the cut was worked out
         cut_ms = next_cut(self.last_ms, zone)
         seen_dwh = self.last_dwh - self.untimed_dwh
         gap_dwh = energy_dwh - seen_dwh if at_ms - self.last_ms > sparse_ms else 0

@@ -29,26 +29,22 @@ class SensorSamples:
 
 def meter_sample(report: ConnectorSampled, transaction_id: UUID | None) -> Sample:
     """Return a 0x13 as telemetry."""
-    return Sample(
-        SampleKind.METER,
-        report.charge_point_no,
-        report.connector_no,
-        transaction_id,
-        report.at.wall_ms,
-        (
-            report.voltage_dv,
-            report.current_da,
-            report.energy_dwh,
-            report.amount_e4,
-            report.soc_percent,
-            MISSING if report.cable_temp_c is None else report.cable_temp_c,
-            MISSING if report.battery_temp_max_c is None else report.battery_temp_max_c,
-            report.charged_min,
-            report.remaining_min,
-            _WIRE_STATE_NO[report.state],
-            report.faults,
-        ),
+    cable_c, battery_c = report.cable_temp_c, report.battery_temp_max_c
+    values = (
+        report.voltage_dv,
+        report.current_da,
+        report.energy_dwh,
+        report.amount_e4,
+        report.soc_percent,
+        MISSING if cable_c is None else cable_c,
+        MISSING if battery_c is None else battery_c,
+        report.charged_min,
+        report.remaining_min,
+        _WIRE_STATE_NO[report.state],
+        report.faults,
     )
+    at_ms, number = report.at.wall_ms, report.charge_point_no
+    return Sample(SampleKind.METER, number, report.connector_no, transaction_id, at_ms, values)
 
 
 def demand_sample(report: BmsDemanded, transaction_id: UUID | None) -> Sample:

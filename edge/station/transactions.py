@@ -187,7 +187,6 @@ class TransactionBook(OpenTransactions):
 
     def on_sample(self, sample: ConnectorSampled) -> Effects | None:
         """Take in a 0x13; None when it leads to nothing but a changed figure."""
-        connector = (sample.charge_point_no, sample.connector_no)
         transaction = self._sampled(sample)
         if sample.replayed:
             if transaction is not None:
@@ -196,7 +195,7 @@ class TransactionBook(OpenTransactions):
         flows = sample.current_da >= ZERO_CURRENT_DA
         if sample.state is WireState.IDLE and not flows:
             # Only this is an end: whatever else a connector says, it may still be charging.
-            running = transaction or self.on_connector(connector)
+            running = transaction or self.on_connector(connector_of(sample))
             if running is not None:
                 self._on_idle(running, sample)
             return None
@@ -209,7 +208,9 @@ class TransactionBook(OpenTransactions):
             if not charging or not self._may_adopt(sample):
                 return None
             number = sample.transaction_no
-            transaction, effects = self.adopt(number, connector, StartMeans.UNKNOWN, sample.at)
+            transaction, effects = self.adopt(
+                number, connector_of(sample), StartMeans.UNKNOWN, sample.at
+            )
         if transaction.stage is not Stage.CHARGING and not charging:
             return effects
         if transaction.stage is not Stage.CHARGING or transaction.unreachable_since_ms:
@@ -221,8 +222,9 @@ class TransactionBook(OpenTransactions):
         else:
             self._take_stored(transaction, sample)
         # Charging may resume after the proof of a stop: then it is stopped again.
-        may_stop = (flows or not transaction.stop_sent) and not self._stopping(connector)
-        if transaction.is_limited and may_stop:
+        if not transaction.is_limited or self._stopping(connector_of(sample)):
+            return effects
+        if flows or not transaction.stop_sent:
             version = self._tariffs.get(transaction.tariff_version_id)
             beside_fen = self._beside_fen(transaction) if transaction.parallel_no else 0
             if limit_reached(transaction, sample, version, self._zone, beside_fen):

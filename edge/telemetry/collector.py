@@ -227,9 +227,10 @@ class Telemetry:
         store = self._store
         store.begin()
         try:
-            job.rejected = store.add_chunk(job.samples)
             settings = self._settings
-            job.sealed = store.seal(job.seal_over, settings.records_max, job.now_ms)
+            job.sealed, job.rejected = store.take(
+                job.samples, job.seal_over, settings.records_max, job.now_ms
+            )
             job.dropped = store.drop_oldest(settings.bytes_max)
             store.commit()
         except (sqlite3.Error, OSError) as error:

@@ -147,39 +147,26 @@ class TelemetryStore:
             self.recovered = move_aside(self._path, self._clock, str(reason))
         self._open()
 
-    def add_chunk(self, samples: Sequence[Sample]) -> int:
-        """Write samples as one row; return how many were rejected because none could send them."""
-        if not samples:
-            return 0
-        rejected = 0
-        try:
-            raw = _encoder.encode(samples)
-        except (OverflowError, MsgspecError, TypeError, ValueError):
-            raw = b""
-        if not raw or not all(map(_fits, samples)):
-            good = [sample for sample in samples if _fits(sample)]
-            rejected = len(samples) - len(good)
-            logger.error("telemetry samples rejected count=%d", rejected)
-            samples, raw = good, _encoder.encode(good)
-        self._insert_chunk(len(samples), raw)
-        self._window += samples
-        return rejected
-
-    def _insert_chunk(self, count: int, raw: bytes) -> None:
-        body = compress(raw)
-        row = (count, body, crc32(body))
-        self._db.execute("INSERT INTO chunk (count, body, crc) VALUES (?, ?, ?)", row)
-        self._chunk_bytes += len(body)
-
-    def seal(self, over: int, records_max: int, now_ms: int) -> list[Sealed]:
-        """Make batches of the open window, oldest samples first.
+    def take(
+        self, samples: Sequence[Sample], over: int, records_max: int, now_ms: int
+    ) -> tuple[list[Sealed], int]:
+        """Take in samples, make batches of what is due, oldest first, and keep the rest as a row.
 
         Args:
+            samples: What comes into the open window.
             over: Seal while the window has at least so many samples; with 0 all of it, and an
                 empty batch if there is none.
             records_max: Samples that a batch takes at most.
             now_ms: When they are sealed.
+
+        Returns:
+            The new batches, and how many samples were rejected because none could send them.
         """
+        good = samples
+        if not all(map(_fits, samples)):
+            good = [sample for sample in samples if _fits(sample)]
+            logger.error("telemetry samples rejected count=%d", len(samples) - len(good))
+        self._window += good
         sealed: list[Sealed] = []
         while self.open_count >= max(over, 1) or (over == 0 and not sealed):
             taken, self._window = self._window[:records_max], self._window[records_max:]
@@ -187,9 +174,17 @@ class TelemetryStore:
         if sealed:
             self._db.execute("DELETE FROM chunk")
             self._chunk_bytes = 0
-            if self._window:
-                self._insert_chunk(self.open_count, _encoder.encode(self._window))
-        return sealed
+        # A batch is as durable as a row: only what is in none needs one.
+        self._insert_chunk(self._window if sealed else good)
+        return sealed, len(samples) - len(good)
+
+    def _insert_chunk(self, samples: Sequence[Sample]) -> None:
+        if not samples:
+            return
+        body = compress(_encoder.encode(samples))
+        row = (len(samples), body, crc32(body))
+        self._db.execute("INSERT INTO chunk (count, body, crc) VALUES (?, ?, ?)", row)
+        self._chunk_bytes += len(body)
 
     def _seal(self, samples: list[Sample], now_ms: int) -> list[Sealed]:
         body = pack_samples(samples)

@@ -36,8 +36,7 @@ def make_telemetry(path: Path, connectors: int, records: int) -> None:
         chunk = list(islice(samples, min(_CHUNK, left)))
         left -= len(chunk)
         store.begin()
-        store.add_chunk(chunk)
-        store.seal(0, _CHUNK, now_ms)
+        store.take(chunk, 0, _CHUNK, now_ms)
         store.commit()
     store.close()
 

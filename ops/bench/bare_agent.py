@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -59,7 +58,7 @@ class _NoJournal:
 
 
 class _NoFrameLog:
-    def append(self, frames: Iterable[tuple[str, str, bytes]], at: datetime) -> None:
+    def append(self, frames: Iterable[tuple[str, str, bytes]], at_us: int) -> None:
         """Drop them."""
 
 

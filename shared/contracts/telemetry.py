@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby, repeat
 from operator import itemgetter, sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from msgspec import MsgspecError, Struct, msgpack
@@ -24,6 +24,8 @@ from shared.errors import MalformedContractError
 
 MISSING = -32768
 """Stands in a column for a value that the device did not give."""
+
+Key = TypeVar("Key")
 
 COLUMNS: dict[SampleKind, tuple[str, ...]] = {
     SampleKind.METER: (
@@ -86,7 +88,7 @@ ID_SIZE = 16
 """Bytes of a transaction's id in a block."""
 
 _SIZES = {"b": 1, "h": 2, "i": 4, "q": 8}
-_TYPECODES = (("b", 7), ("h", 15), ("i", 31), ("q", 63))
+_TYPECODES = ("b", "h", "i", "q")
 
 
 class Sample(NamedTuple):
@@ -168,11 +170,9 @@ def _make_block(kind: SampleKind, samples: list[Sample]) -> Block:
     kinds, nos, connector_nos, transactions, times, values = zip(*samples, strict=True)
     del kinds
     connectors: dict[tuple[str, int], int] = {}
-    connector_index = [
-        connectors.setdefault(ref, len(connectors)) for ref in zip(nos, connector_nos, strict=True)
-    ]
-    ids: dict[UUID | None, int] = {None: -1}
-    transaction_index = [ids.setdefault(key, len(ids) - 1) for key in transactions]
+    connector_index = _indices(zip(nos, connector_nos, strict=True), connectors)
+    ids: dict[UUID | None, int] = {None: 0}
+    transaction_index = [index - 1 for index in _indices(transactions, ids)]
     del ids[None]
     return Block(
         kind=kind,
@@ -184,6 +184,14 @@ def _make_block(kind: SampleKind, samples: list[Sample]) -> Block:
         transaction_index=_make_column(transaction_index),
         columns=tuple(map(_make_column, zip(*values, strict=True))),
     )
+
+
+def _indices(keys: Iterable[Key], known: dict[Key, int]) -> list[int]:
+    """Return where each key stands in `known`, to which new ones are added; equals come in runs."""
+    found: list[int] = []
+    for key, run in groupby(keys):
+        found += repeat(known.setdefault(key, len(known)), len(list(run)))
+    return found
 
 
 def _read_block(block: Block) -> Iterable[Sample]:
@@ -225,14 +233,20 @@ def _check_block(block: Block) -> None:
 
 def _make_column(values: Sequence[int]) -> Column:
     differences = [values[0], *map(sub, values[1:], values)]
-    bits = max(max(differences).bit_length(), (-min(differences)).bit_length())
-    typecode = next((code for code, limit in _TYPECODES if bits <= limit), None)
-    if typecode is None:
-        raise OverflowError(f"neighbouring values differ by {bits} bits, at most 63")
-    packed = array(typecode, differences)
+    packed = _narrowest(differences)
     if sys.byteorder == "big":
         packed.byteswap()
-    return Column(typecode, _shuffle(packed.tobytes(), packed.itemsize))
+    return Column(packed.typecode, _shuffle(packed.tobytes(), packed.itemsize))
+
+
+def _narrowest(values: list[int]) -> array[int]:
+    """Return an array of the shortest integers that hold all values. Raises OverflowError."""
+    for typecode in _TYPECODES:
+        try:
+            return array(typecode, values)
+        except OverflowError:
+            continue
+    raise OverflowError("neighbouring values differ by more than 63 bits")
 
 
 def read_column(column: Column, count: int) -> Sequence[int]:

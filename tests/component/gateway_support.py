@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -78,8 +77,8 @@ class MemoryLog:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, bytes]] = []
 
-    def append(self, frames: Iterable[tuple[str, str, bytes]], at: datetime) -> None:
-        assert at.tzinfo is not None
+    def append(self, frames: Iterable[tuple[str, str, bytes]], at_us: int) -> None:
+        assert at_us > 1_700_000_000_000_000
         self.lines.extend(frames)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -231,13 +232,13 @@ async def test_a_try_on_a_failed_disk_stays_small_however_much_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    add_chunk = TelemetryStore.add_chunk
+    take = TelemetryStore.take
 
-    def counted(store: TelemetryStore, samples: Sequence[Sample]) -> int:
+    def counted(store: TelemetryStore, samples: Sequence[Sample], *when: int) -> Any:
         sizes.append(len(samples))
-        return add_chunk(store, samples)
+        return take(store, samples, *when)
 
-    monkeypatch.setattr(TelemetryStore, "add_chunk", counted)
+    monkeypatch.setattr(TelemetryStore, "take", counted)
     async with opened(tmp_path / "t.db", window_s=0.0) as telemetry:
         with monkeypatch.context() as broken:
             broken.setattr(TelemetryStore, "begin", _fail)
@@ -289,13 +290,13 @@ async def test_damaged_chunk_is_left_out(tmp_path: Path) -> None:
 async def test_a_disk_that_hangs_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on, add_chunk = threading.Event(), TelemetryStore.add_chunk
+    go_on, take = threading.Event(), TelemetryStore.take
 
-    def hang(store: TelemetryStore, samples: Sequence[Sample]) -> int:
+    def hang(store: TelemetryStore, samples: Sequence[Sample], *when: int) -> Any:
         go_on.wait()
-        return add_chunk(store, samples)
+        return take(store, samples, *when)
 
-    monkeypatch.setattr(TelemetryStore, "add_chunk", hang)
+    monkeypatch.setattr(TelemetryStore, "take", hang)
     async with opened(tmp_path / "t.db", pending_max=100, window_s=0.0) as telemetry:
         telemetry.add(sample(0))
         telemetry.flush()

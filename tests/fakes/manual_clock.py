@@ -20,6 +20,9 @@ class ManualClock:
     def now_ms(self) -> int:
         return self._ms
 
+    def now_us(self) -> int:
+        return self._ms * 1000
+
     def monotonic_s(self) -> float:
         return 1000.0 + (self._ms - self._start_ms) / 1000
 

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import ParamSpec, Protocol, cast
 
 from edge.bus import EventBus
@@ -20,7 +19,7 @@ from edge.devices.chargers.protocol import Connection, Logged, Received
 from edge.devices.chargers.reports import AnyReport, Complained, LinkLost, Moment
 from edge.devices.chargers.timing import NORMAL, Timing
 from edge.devices.chargers.wishes import AnyWish, DecideLogin, ReadNow
-from shared.clock import Clock, to_ms
+from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +38,8 @@ Arguments = ParamSpec("Arguments")
 class FrameSink(Protocol):
     """Where raw frames go. Must return at once and never raise."""
 
-    def append(self, frames: Sequence[tuple[str, str, bytes]], at: datetime) -> None:
-        """Take (charge point number or "", direction, raw bytes), all of one moment."""
+    def append(self, frames: Sequence[tuple[str, str, bytes]], at_us: int) -> None:
+        """Take (charge point number or "", direction, raw bytes), all of one moment (UTC)."""
         ...
 
 
@@ -103,10 +102,11 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.open:
             return
-        if self.paused or len(data) > READ_SLICE or self.quota_left < len(data):
+        size = len(data)
+        if self.paused or size > READ_SLICE or self.quota_left < size:
             self.gateway.too_much(self, data)
             return
-        self.quota_left -= len(data)
+        self.quota_left -= size
         self.gateway.received(self, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -270,10 +270,9 @@ class ChargerGateway:
 
     def received(self, link: _Link, data: bytes) -> None:
         """Hand bytes to the conversation and act on what comes of them."""
-        clock = self._clock
         # One time for the decision and the frame log, so that a replay decides the same.
-        at = clock.now()
-        now = Moment(to_ms(at), clock.monotonic_s())
+        at_us = self._clock.now_us()
+        now = Moment(at_us // 1000, self._clock.monotonic_s())
         link.received_s = now.mono_s
         try:
             received = link.connection.receive(data, now)
@@ -282,11 +281,11 @@ class ChargerGateway:
         if not received.writes:
             # The hot path: most frames have no answer.
             if received.frames:
-                self._frame_log.append(received.frames, at)
+                self._frame_log.append(received.frames, at_us)
             for report in received.reports:
                 self._bus.publish(report)
         else:
-            self._react(link, received, at)
+            self._react(link, received, at_us)
         if received.close_reason and link.open:
             self._end(link, received.close_reason)
 
@@ -337,22 +336,22 @@ class ChargerGateway:
         received.close_reason = "failed"
         return received
 
-    def _react(self, link: _Link, received: Received, at: datetime) -> None:
+    def _react(self, link: _Link, received: Received, at_us: int) -> None:
         """After input: publish first, since safety may have to stop something, then answer."""
         frames = received.frames
-        self._frame_log.append([each for each in frames if each[1] != Logged.OUT], at)
+        self._frame_log.append([each for each in frames if each[1] != Logged.OUT], at_us)
         for report in received.reports:
             self._bus.publish(report)
         if link.open:
             link.transport.write(b"".join(received.writes))
-            self._frame_log.append([each for each in frames if each[1] == Logged.OUT], at)
+            self._frame_log.append([each for each in frames if each[1] == Logged.OUT], at_us)
 
     def _carry_out(self, link: _Link, received: Received) -> None:
         """After a wish or a tick: write first, then tell."""
         if received.writes and link.open:
             link.transport.write(b"".join(received.writes))
         if received.frames:
-            self._frame_log.append(received.frames, self._clock.now())
+            self._frame_log.append(received.frames, self._clock.now_us())
         for report in received.reports:
             self._bus.publish(report)
         if received.close_reason and link.open:

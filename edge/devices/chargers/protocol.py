@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec import Struct, field
+
 from edge.devices.chargers.reports import AnyReport, Moment
 from edge.devices.chargers.wishes import AnyWish
 
@@ -20,7 +22,7 @@ class Logged:
     GARBAGE = "!"
 
 
-class Received:
+class Received(Struct, gc=False):
     """What came of one piece of input.
 
     Attributes:
@@ -30,13 +32,10 @@ class Received:
         close_reason: Not "" when the link is to be closed after the writes.
     """
 
-    __slots__ = ("close_reason", "frames", "reports", "writes")
-
-    def __init__(self) -> None:
-        self.reports: list[AnyReport] = []
-        self.writes: list[bytes] = []
-        self.frames: list[tuple[str, str, bytes]] = []
-        self.close_reason = ""
+    reports: list[AnyReport] = field(default_factory=list)
+    writes: list[bytes] = field(default_factory=list)
+    frames: list[tuple[str, str, bytes]] = field(default_factory=list)
+    close_reason: str = ""
 
 
 class Connection(Protocol):

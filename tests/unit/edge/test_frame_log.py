@@ -18,10 +18,15 @@ from edge.devices.chargers.ykc import messages
 from edge.devices.chargers.ykc.decode import decode_lines
 from edge.frame_files import read_day
 from edge.frame_log import FrameLog
+from shared.clock import to_ms
 from tests.component.gateway_support import NUMBER, ZONE, frame, realtime, record
 
 AT = datetime(2026, 11, 22, 6, 3, 22, 123456, tzinfo=UTC)
 YKC = PROTOCOLS["ykc"]
+
+
+def append(log: FrameLog, frames: list[tuple[str, str, bytes]], at: datetime) -> None:
+    log.append(frames, to_ms(at) * 1000 + at.microsecond % 1000)
 
 
 @pytest.fixture
@@ -31,6 +36,7 @@ def log(tmp_path: Path) -> FrameLog:
         ZONE,
         redact=YKC.redact,
         is_record=YKC.is_record,
+        is_plain=YKC.is_plain,
         retention_days=400,
         size_max_bytes=1 << 30,
     )
@@ -38,7 +44,7 @@ def log(tmp_path: Path) -> FrameLog:
 
 def test_a_line_is_as_agreed(log: FrameLog, tmp_path: Path) -> None:
     raw = frame(realtime())
-    log.append([(NUMBER, "<", raw), (NUMBER, ">", b"\x68"), ("", "!", b"\x01\x02")], AT)
+    append(log, [(NUMBER, "<", raw), (NUMBER, ">", b"\x68"), ("", "!", b"\x01\x02")], AT)
     log.flush()
     path = tmp_path / "frames" / NUMBER / "2026-11-22.hex"
     assert path.read_text() == (
@@ -54,8 +60,8 @@ def test_a_line_is_as_agreed(log: FrameLog, tmp_path: Path) -> None:
 
 def test_the_day_is_the_stations(log: FrameLog, tmp_path: Path) -> None:
     midnight = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
-    log.append([(NUMBER, "<", b"\x01")], midnight - timedelta(microseconds=1))
-    log.append([(NUMBER, "<", b"\x02")], midnight)
+    append(log, [(NUMBER, "<", b"\x01")], midnight - timedelta(microseconds=1))
+    append(log, [(NUMBER, "<", b"\x02")], midnight)
     log.flush()
     folder = tmp_path / "frames" / NUMBER
     assert sorted(path.name for path in folder.iterdir()) == ["2026-11-22.hex", "2026-11-23.hex"]
@@ -74,7 +80,7 @@ def test_the_day_is_the_stations(log: FrameLog, tmp_path: Path) -> None:
 def test_passwords_are_zeroed_and_the_line_says_so(
     log: FrameLog, tmp_path: Path, message: messages.Message
 ) -> None:
-    log.append([(NUMBER, "<", frame(message))], AT)
+    append(log, [(NUMBER, "<", frame(message))], AT)
     log.flush()
     text = (tmp_path / "frames" / NUMBER / "2026-11-22.hex").read_text()
     assert text.endswith(" redacted\n")
@@ -87,7 +93,7 @@ def test_passwords_are_zeroed_and_the_line_says_so(
 
 def test_a_start_without_a_password_stays_as_it_was(log: FrameLog, tmp_path: Path) -> None:
     raw = frame(messages.StartRequest(NUMBER, 1, 1, 0, "00000000d14b0a54", "", ""))
-    log.append([(NUMBER, "<", raw)], AT)
+    append(log, [(NUMBER, "<", raw)], AT)
     log.flush()
     text = (tmp_path / "frames" / NUMBER / "2026-11-22.hex").read_text()
     assert text.endswith(f"< {raw.hex()}\n")
@@ -95,7 +101,7 @@ def test_a_start_without_a_password_stays_as_it_was(log: FrameLog, tmp_path: Pat
 
 def test_records_have_a_second_copy(log: FrameLog, tmp_path: Path) -> None:
     raw = frame(record())
-    log.append([(NUMBER, "<", frame(realtime())), (NUMBER, "<", raw), ("", "<", raw)], AT)
+    append(log, [(NUMBER, "<", frame(realtime())), (NUMBER, "<", raw), ("", "<", raw)], AT)
     log.flush()
     text = (tmp_path / "frames" / "records.hex").read_text()
     assert text == f"2026-11-22T14:03:22.123456+08:00 < {raw.hex()}\n"
@@ -105,14 +111,14 @@ def test_a_torn_line_stays_alone(log: FrameLog, tmp_path: Path) -> None:
     path = tmp_path / "frames" / NUMBER / "2026-11-22.hex"
     path.parent.mkdir(parents=True)
     path.write_text("2026-11-22T14:03:21.000000+08:00 < 6801\n2026-11-22T14:03:21.5000")
-    log.append([(NUMBER, "<", b"\x02")], AT)
+    append(log, [(NUMBER, "<", b"\x02")], AT)
     log.flush()
     assert [raw for _, _, raw in read_day(path)] == [b"\x68\x01", b"\x02"]
 
 
 def test_closed_days_are_compressed_and_old_ones_removed(log: FrameLog, tmp_path: Path) -> None:
     for days in (0, 1, 2, 500):
-        log.append([(NUMBER, "<", bytes([days & 0xFF]))], AT - timedelta(days=days))
+        append(log, [(NUMBER, "<", bytes([days & 0xFF]))], AT - timedelta(days=days))
     log.flush()
     log.maintain(AT)
     folder = tmp_path / "frames" / NUMBER
@@ -123,7 +129,7 @@ def test_closed_days_are_compressed_and_old_ones_removed(log: FrameLog, tmp_path
     ]
     assert log.stats.removed_files == 1
     # A line that comes late for a closed day is neither lost nor does it lose the others.
-    log.append([(NUMBER, "<", b"\xaa")], AT - timedelta(days=1))
+    append(log, [(NUMBER, "<", b"\xaa")], AT - timedelta(days=1))
     log.flush()
     log.maintain(AT)
     assert [raw for _, _, raw in read_day(folder / "2026-11-21.hex.zst")] == [b"\x01", b"\xaa"]
@@ -133,7 +139,7 @@ def test_closed_days_are_compressed_and_old_ones_removed(log: FrameLog, tmp_path
 def test_the_oldest_days_give_way_to_the_size_cap_but_never_today(tmp_path: Path) -> None:
     log = FrameLog(tmp_path / "frames", ZONE, size_max_bytes=10)
     for days in (0, 1, 2):
-        log.append([(NUMBER, "<", b"\x01")], AT - timedelta(days=days))
+        append(log, [(NUMBER, "<", b"\x01")], AT - timedelta(days=days))
     log.flush()
     log.maintain(AT)
     assert [path.name for path in (tmp_path / "frames" / NUMBER).iterdir()] == ["2026-11-22.hex"]
@@ -142,7 +148,7 @@ def test_the_oldest_days_give_way_to_the_size_cap_but_never_today(tmp_path: Path
 
 def test_references_name_lines_that_can_be_fetched(log: FrameLog) -> None:
     for second in range(10):
-        log.append([(NUMBER, "<", bytes([second]))], AT + timedelta(seconds=second))
+        append(log, [(NUMBER, "<", bytes([second]))], AT + timedelta(seconds=second))
     since, until = AT + timedelta(seconds=3), AT + timedelta(seconds=5)
     (reference,) = log.reference(NUMBER, since, until)
     assert (reference.first_line, reference.last_line) == (4, 6)
@@ -167,7 +173,7 @@ def test_only_day_files_can_be_fetched(log: FrameLog, file: str) -> None:
 def test_a_disk_that_fails_is_counted_and_raises_nothing(tmp_path: Path) -> None:
     (tmp_path / "frames").write_text("a file where the folder should be")
     log = FrameLog(tmp_path / "frames", ZONE)
-    log.append([(NUMBER, "<", b"\x01")], AT)
+    append(log, [(NUMBER, "<", b"\x01")], AT)
     log.flush()
     assert (log.stats.lost, log.stats.write_errors, log.stats.written) == (1, 1, 0)
 
@@ -185,7 +191,7 @@ def test_a_full_disk_with_torn_lines_uses_up_no_files(
     monkeypatch.setattr(os, "write", full)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):
-        log.append([(NUMBER, "<", b"\x01")], AT)
+        append(log, [(NUMBER, "<", b"\x01")], AT)
         log.flush()
     assert log.stats.write_errors == 50
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -193,10 +199,10 @@ def test_a_full_disk_with_torn_lines_uses_up_no_files(
 
 def test_many_charge_points_need_few_open_files(log: FrameLog, tmp_path: Path) -> None:
     for n in range(300):
-        log.append([(f"{n:014d}", "<", b"\x01")], AT)
+        append(log, [(f"{n:014d}", "<", b"\x01")], AT)
     log.flush()
     for n in range(300):
-        log.append([(f"{n:014d}", "<", b"\x02")], AT)
+        append(log, [(f"{n:014d}", "<", b"\x02")], AT)
     log.close()
     assert log.stats.written == 600
     path = tmp_path / "frames" / f"{0:014d}" / "2026-11-22.hex"
@@ -207,7 +213,7 @@ def test_the_second_copy_of_records_does_not_grow_for_ever(log: FrameLog, tmp_pa
     first, later, last = AT, AT + timedelta(days=31), AT + timedelta(days=62)
     for at, tx in ((first, "1" * 32), (later, "2" * 32), (last, "3" * 32)):
         log.maintain(at)
-        log.append([(NUMBER, "<", frame(record(tx=tx)))], at)
+        append(log, [(NUMBER, "<", frame(record(tx=tx)))], at)
         log.flush()
     assert [at for at, _ in log.records_since(AT)] == [later, last]
     assert [raw for _, raw in log.records_since(last)] == [frame(record(tx="3" * 32))]
@@ -221,25 +227,25 @@ def test_strangers_fill_neither_the_disk_nor_the_memory(tmp_path: Path) -> None:
     yesterday = AT - timedelta(days=1)
     for at in (yesterday, AT):
         for _ in range(10):
-            log.append([("", "!", bytes(50))], at)
-            log.append([(NUMBER, "<", bytes(10))], at)
+            append(log, [("", "!", bytes(50))], at)
+            append(log, [(NUMBER, "<", bytes(10))], at)
             log.flush()
     assert log.stats.dropped == 16
     assert (tmp_path / "_unknown" / "2026-11-22.hex").stat().st_size <= 300
     log.maintain(AT)
     assert [path.name for path in (tmp_path / "_unknown").iterdir()] == ["2026-11-22.hex"]
-    log.append([("", "!", bytes(300))], AT)
-    log.append([("", "!", bytes(300)), ("", "!", b"1")], AT)
+    append(log, [("", "!", bytes(300))], AT)
+    append(log, [("", "!", bytes(300)), ("", "!", b"1")], AT)
     assert log.stats.dropped == 18
     log.flush()
-    log.append([("", "!", bytes(300))], AT)
+    append(log, [("", "!", bytes(300))], AT)
     assert log.stats.dropped == 19  # no room in the day, but again in memory
 
 
 def test_compressing_a_day_keeps_no_record_waiting(
     log: FrameLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log.append([(NUMBER, "<", b"\x01")], AT)
+    append(log, [(NUMBER, "<", b"\x01")], AT)
     log.flush()
     compressor = zstandard.ZstdCompressor
 
@@ -249,7 +255,7 @@ def test_compressing_a_day_keeps_no_record_waiting(
 
         def copy_stream(self, source: BinaryIO, out: BinaryIO) -> tuple[int, int]:
             copied = self._real.copy_stream(source, out)
-            log.append([(NUMBER, "<", b"\x02")], AT)
+            append(log, [(NUMBER, "<", b"\x02")], AT)
             log.flush()  # would wait for ever for the lock
             return copied
 

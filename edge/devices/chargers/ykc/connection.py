@@ -51,7 +51,6 @@ _FACTS: dict[int, Callable[[Any, Moment], AnyReport]] = {
     0x25: translate.bms_sampled,
     0x61: translate.bay_lock_reported,
 }
-_PARALLEL = frozenset({0xA1, 0xA3})
 _NUMBER_SIZE = 7
 _CONNECTORS_MAX: Final = 99
 _NUMBERS_MAX: Final = 64
@@ -207,17 +206,14 @@ class YkcConnection:
             self._complain(number, "encrypted", f"0x{kind:02X}", now, out)
             return
         handler = self._handlers.get(kind)
-        if handler is None or (kind in _PARALLEL and not peer.dialect.parallel_charging):
+        if handler is None or kind in peer.dialect.foreign_kinds:
             self._complain(number, "unknown_kind", f"0x{kind:02X}", now, out)
             return
         try:
-            message = messages.parse(kind, frame.body, peer.dialect)
+            message = messages.MESSAGES[kind].parse(frame.body, peer.dialect)
         except MalformedMessageError as error:
             code = "record_unreadable" if kind == _RECORD else "malformed"
             self._bad_frame(number, code, str(error), now, out)
-            return
-        if message is None:
-            self._complain(number, "unknown_kind", f"0x{kind:02X}", now, out)
             return
         handler(peer, message, frame, out, now)
 
@@ -406,7 +402,8 @@ class YkcConnection:
             message.transaction_no != translate.NO_TRANSACTION
             and not peer.knows_transaction(message.transaction_no)
         )
-        if not self._names_connector(peer, message, now, out):
+        if not 1 <= message.connector_no <= _CONNECTORS_MAX:
+            self._bad_connector(peer, message, now, out)
             return
         report = translate.connector_sampled(
             message, now, peer.dialect, replayed=replayed, dated=not may_be_stored
@@ -415,25 +412,22 @@ class YkcConnection:
         if replayed:
             return
         busy = message.status == 3 or report.transaction_no != ""
-        peer.busy[report.connector_no] = busy
+        peer.busy[message.connector_no] = busy
         if peer.push_at_s is not None and not busy:
             tariffs.push_if_due(peer, out, now)
-        if peer.running and (exchange := peer.awaited(0x13, report.connector_no)):
+        if peer.running and (exchange := peer.awaited(0x13, message.connector_no)):
             peer.finish(out, exchange, now, Outcome.DONE)
 
-    def _names_connector(self, peer: Peer, message: Any, now: Moment, out: Received) -> bool:
-        """Return whether the connector is one that can be; anything else is a bad frame."""
-        if 1 <= message.connector_no <= _CONNECTORS_MAX:
-            return True
+    def _bad_connector(self, peer: Peer, message: Any, now: Moment, out: Received) -> None:
+        """A connector that cannot be: a bad frame."""
         detail = f"0x{message.KIND:02X}: connector {message.connector_no}"
         self._bad_frame(peer.number, "connector_no", detail, now, out)
-        return False
 
-    def _fact(
-        self, peer: Peer, message: messages.Message, frame: Frame, out: Received, now: Moment
-    ) -> None:
-        if self._names_connector(peer, message, now, out):
-            out.reports.append(_FACTS[frame.kind](message, now))
+    def _fact(self, peer: Peer, message: Any, frame: Frame, out: Received, now: Moment) -> None:
+        if not 1 <= message.connector_no <= _CONNECTORS_MAX:
+            self._bad_connector(peer, message, now, out)
+            return
+        out.reports.append(_FACTS[frame.kind](message, now))
 
     def _start_request(
         self,
@@ -443,7 +437,8 @@ class YkcConnection:
         out: Received,
         now: Moment,
     ) -> None:
-        if not self._names_connector(peer, message, now, out):
+        if not 1 <= message.connector_no <= _CONNECTORS_MAX:
+            self._bad_connector(peer, message, now, out)
             return
         request_no = self._next_no()
         # HQ is shown the frame as proof, and nobody the password in it.

@@ -12,6 +12,7 @@ from shared.errors import MalformedMessageError
 _HEAD = 6  # bytes before the body
 _RECORD = 0x3B
 _SHORTEST = HEADER_SIZE + OVERHEAD
+_SPECIAL_KINDS = frozenset({_RECORD, *messages.PASSWORD_PLACES})
 
 
 def redact(raw: bytes) -> bytes | None:
@@ -51,6 +52,17 @@ def _mask(garbage: bytes) -> bytes | None:
 def is_record(raw: bytes) -> bool:
     """Return whether this is a transaction record."""
     return len(raw) >= _SHORTEST and raw[5] == _RECORD and _is_whole(raw)
+
+
+def is_plain(raw: bytes) -> bool:
+    """Return whether this is a whole frame of a kind that is no record and has no password."""
+    size = len(raw)
+    return (
+        size >= _SHORTEST
+        and raw[0] == START
+        and raw[1] == size - OVERHEAD
+        and raw[5] not in _SPECIAL_KINDS
+    )
 
 
 def read_record(raw: bytes, zone: ZoneInfo, at: Moment) -> RecordReceived | None:

@@ -279,7 +279,11 @@ class Layout:
 
 def temperature_c(raw: int) -> int | None:
     """Return °C; None for raw 0, which means *not given*, not -50 °C."""
-    return raw + TEMPERATURE_OFFSET_C if raw else None
+    return TEMPERATURES_C[raw]
+
+
+TEMPERATURES_C: Final = (None, *(raw + TEMPERATURE_OFFSET_C for raw in range(1, 256)))
+"""By raw byte."""
 
 
 def bms_current_da(raw: int) -> int:

@@ -20,7 +20,13 @@ from edge.devices.chargers.reports import (
 from edge.devices.chargers.wishes import HeldTariff
 from edge.devices.chargers.ykc import codes, messages
 from edge.devices.chargers.ykc.dialect import Dialect
-from edge.devices.chargers.ykc.fields import Cp56Time, bms_current_da, clean_text, temperature_c
+from edge.devices.chargers.ykc.fields import (
+    TEMPERATURES_C,
+    Cp56Time,
+    bms_current_da,
+    clean_text,
+    temperature_c,
+)
 from shared.clock import from_ms, to_ms
 from shared.contracts.events import PeriodTotals, Record
 from shared.contracts.words import RefusalReason, TokenKind
@@ -67,7 +73,6 @@ def connector_sampled(
     if faults and dialect.fault_bit_base != FAULT_BIT_BASE:
         faults <<= 1
     number = message.transaction_no
-    cable, battery = message.cable_temp_raw, message.battery_temp_max_raw
     state = message.status
     return ConnectorSampled(
         at,
@@ -82,8 +87,8 @@ def connector_sampled(
         message.loss_adjusted_dwh or message.energy_dwh,
         message.amount_e4,
         message.soc_percent,
-        temperature_c(cable) if cable else None,
-        temperature_c(battery) if battery else None,
+        TEMPERATURES_C[message.cable_temp_raw],
+        TEMPERATURES_C[message.battery_temp_max_raw],
         message.charged_min,
         message.remaining_min,
         faults,
