@@ -318,6 +318,16 @@ def test_a_report_that_no_rule_selects_costs_nothing() -> None:
     assert rules._values == {}
 
 
+def test_a_rule_of_a_zone_reads_connectors_of_that_zone_only() -> None:
+    cable = Select(quantity=Quantity.CABLE_TEMP_C, zone="north")
+    rules = RuleSet(protection(over(select=cable, above=80.0, code="cable_over_temperature")))
+    inside = sampled(None, 99)
+    outside = structs.replace(inside, charge_point_no="B")
+    assert told(rules.on_report(outside)) == []
+    assert rules._plans[type(outside)]["B", 1] == ()
+    assert told(rules.on_report(inside)) == [("connector:A:1", True)]
+
+
 def test_a_vehicle_that_leaves_takes_its_limits_and_findings_along() -> None:
     rules = RuleSet(protection())
     assert told(rules.on_report(LIMITS)) == []
