@@ -158,7 +158,7 @@ class SafetyEngine:
 
     def on_battery(self, report: BatteryIdentified | BatteryLimits) -> None:
         """Keep the limits that the vehicle gave (0x15, 0x17)."""
-        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
+        self._on_vehicle((report.charge_point_no, report.connector_no))
         self._battery.on_battery(report)
         if isinstance(report, BatteryLimits):
             self._judge_values(report)
@@ -172,16 +172,17 @@ class SafetyEngine:
 
     def on_demand(self, report: BmsDemanded) -> None:
         """Judge a 0x23."""
-        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
+        self._on_vehicle((report.charge_point_no, report.connector_no))
         self._judge_values(report)
 
     def on_stopped(self, report: ChargingStopped) -> None:
         """Judge what a vehicle says of its battery at the end (0x19)."""
+        self._vehicles.add((report.charge_point_no, report.connector_no))
         self._judge_values(report)
 
     def on_bms(self, report: BmsSampled) -> None:
         """Judge a 0x25."""
-        self.hands.ladder.on_vehicle((report.charge_point_no, report.connector_no))
+        self._on_vehicle((report.charge_point_no, report.connector_no))
         self._judge_battery(self._battery.on_bms, report)
         self._judge_values(report)
 
@@ -198,6 +199,11 @@ class SafetyEngine:
             self._vehicles.add(connector)
             self._judge_battery(self._battery.on_sample, report)
         self._judge_values(report)
+
+    def _on_vehicle(self, connector: Connector) -> None:
+        """One speaks: also behind its leaving, when nothing but the next look can let it go."""
+        self._vehicles.add(connector)
+        self.hands.ladder.on_vehicle(connector)
 
     def _vehicle_left(self, connector: Connector, at: Moment) -> None:
         """Another vehicle has other limits, and none yet."""

@@ -92,6 +92,10 @@ class Track:
         """The rule's own severity, else the catalogue's."""
         return self.rule.severity or entry_of(self.rule.code).severity
 
+    def rest(self) -> None:
+        """Find nothing, and hold nothing, as before the first value."""
+        self.hold = Hold(self.rule.hold_s, self.rule.clear_s)
+
     def update_from(self, source: Source) -> Update:
         """Return what takes the values of a source."""
         judge = self.judge

@@ -132,23 +132,32 @@ class RuleSet:
     def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
         """Forget the vehicle at a connector: its limits, and what was found of it, are gone."""
         connector = _connector_of(object_)
-        findings: list[Finding] = []
         for quantity in _GIVEN_ONCE:
             self._given.pop((connector, quantity), None)
         for plans in self._plans.values():
             plans.pop(connector, None)
-        for route in self._values.pop(connector, {}).values():
-            for track, _ in route:
-                if track.rule.select.quantity is _OF_THE_CABLE:
-                    continue
-                if isinstance(track.judge, spread.Judge | vote.OfPoints):
-                    track.judge.leave(object_)
-                elif self._tracks.pop(track.key, None) is not None:
-                    self._waiting.pop(track.key, None)
-                    if track.hold.active:
-                        track.hold.active = False
-                        findings += self._changed(track, at)
+        self._values.pop(connector, None)
+        groups = self._zones(Source(object_, "")) or ("",)
+        findings: list[Finding] = []
+        # Not only where this document has heard of it: another one may have found it before.
+        for track in list(self._tracks.values()):
+            if track.source.device or track.rule.select.quantity is _OF_THE_CABLE:
+                continue
+            judge = track.judge
+            if isinstance(judge, spread.Judge | vote.OfPoints):
+                if track.zone in groups and not judge.leave(object_):
+                    findings += self._end(track, at)
+            elif track.source.object == object_:
+                del self._tracks[track.key]
+                findings += self._end(track, at)
         return findings
+
+    def _end(self, track: Track, at: Moment) -> list[Finding]:
+        """Have a track find nothing, and wait for nothing: what it judged has left."""
+        was_active = track.hold.active
+        if was_active or self._waiting.pop(track.key, None) is not None:
+            track.rest()
+        return self._changed(track, at) if was_active else []
 
     def tick(self, now: Moment) -> Sequence[Finding]:
         """Look at holds and silences; several times a second."""

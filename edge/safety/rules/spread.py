@@ -24,14 +24,18 @@ class Judge:
             self._values.pop(point, None)
         else:
             self._values[point] = value
+        return self._differ()
+
+    def leave(self, point: str) -> bool | None:
+        """Forget a point that is there no more; return what is found without it."""
+        self._values.pop(point, None)
+        return self._differ()
+
+    def _differ(self) -> bool | None:
         if len(self._values) < 2:
             return None
         self._spread = max(self._values.values()) - min(self._values.values())
         return self._spread > self._max
-
-    def leave(self, point: str) -> None:
-        """Forget a point."""
-        self._values.pop(point, None)
 
     def shown(self) -> tuple[str, str]:
         """Return spread and limit with their unit."""

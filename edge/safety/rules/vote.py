@@ -42,16 +42,20 @@ class OfPoints:
         None (not known) while it hangs on points that cannot be read.
         """
         self._values[point] = value
+        return self._counted()
+
+    def leave(self, point: str) -> bool | None:
+        """Forget a point that is there no more; return what is found without it."""
+        self._values.pop(point, None)
+        return self._counted()
+
+    def _counted(self) -> bool | None:
         values = self._values.values()
         above = sum(value is not None and value > self._rule.above for value in values)
         unknown = sum(value is None for value in values)
         if above >= self._rule.needed:
             return True
         return None if above + unknown >= self._rule.needed else False
-
-    def leave(self, point: str) -> None:
-        """Forget a point."""
-        self._values.pop(point, None)
 
     def shown(self) -> tuple[str, str]:
         """Return the highest value and the limit with their unit."""

@@ -353,6 +353,51 @@ def test_a_vehicle_that_leaves_no_longer_counts_in_its_zone() -> None:
     assert told(rules.tick(moment(100))) == []
 
 
+def among(code: str, select: Select, needed: int) -> Vote:
+    return Vote(
+        rule_id="v", code=code, select=select, above=60.0, needed=needed, of=2, across="points",
+        clear_s=0.0,
+    )  # fmt: skip
+
+
+def test_a_vehicle_that_leaves_ends_what_was_found_of_its_zone() -> None:
+    select = Select(quantity=Quantity.BATTERY_TEMP_MAX_C, zone="north")
+    spread = Spread(rule_id="s", code="sensor_spread", select=select, max_spread=10.0)
+    two = among("heat", select, needed=2)
+    rules = RuleSet(protection(spread, two))
+    second = structs.replace(sampled(90, at=1), connector_no=2)
+    assert told(rules.on_report(sampled(70))) == []
+    assert told(rules.on_report(second)) == [("zone:north", True)] * 2
+    assert told(rules.forget("connector:A:2", moment(2))) == [("zone:north", False)] * 2
+    assert told(rules.on_report(sampled(70, at=3))) == []
+    assert told(rules.forget("connector:A:1", moment(4))) == []
+    assert rules.raised() == []
+
+
+def test_a_vehicle_that_leaves_ends_nothing_that_the_others_still_show() -> None:
+    select = Select(quantity=Quantity.BATTERY_TEMP_MAX_C, zone="north")
+    one = among("heat", select, needed=1)
+    rules = RuleSet(protection(one))
+    rules.on_report(sampled(70))
+    rules.on_report(structs.replace(sampled(90, at=1), connector_no=2))
+    assert told(rules.forget("connector:A:2", moment(2))) == []
+    assert told(rules.forget("connector:B:9", moment(2))) == []
+    assert [finding.object for finding in rules.raised()] == ["zone:north"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"above": 50.0}], ids=["the same rule", "another limit"])
+def test_a_vehicle_that_leaves_behind_a_swap_takes_its_findings_along(
+    changes: dict[str, float],
+) -> None:
+    select = Select(quantity=Quantity.BATTERY_TEMP_MAX_C)
+    hot = over("hot", 60.0, select=select, code="battery_near_limit")
+    rules = RuleSet(protection(hot))
+    rules.on_report(sampled(61))
+    rules = rules.replaced_by(protection(structs.replace(hot, **changes)))
+    assert told(rules.forget("connector:A:1", moment(1))) == [("connector:A:1", False)]
+    assert rules.raised() == []
+
+
 def test_unchanged_rules_keep_their_timers_through_a_swap() -> None:
     held, other = over("held", hold_s=10.0), over("other", 20.0, code="environment_hot")
     rules = RuleSet(protection(held, other))

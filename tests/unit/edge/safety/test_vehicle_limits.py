@@ -9,6 +9,7 @@ import pytest
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
 from shared.contracts import events as e
+from shared.contracts import protection as p
 from tests.fakes.station_site import CP, Site
 
 
@@ -87,3 +88,40 @@ async def test_cells_that_differ_at_the_end_are_an_alarm_until_the_vehicle_leave
     site.clock.advance(1)
     site.sample(plugged_in=False)
     assert not site.station.alarms.is_open("cell_spread", place)
+
+
+def insulation_fails(site: Site) -> None:
+    for _ in range(2):
+        site.clock.advance(15)
+        site.bus.publish(r.BmsSampled(site.at(), CP, 1, "", 1, 30, 1, 29, 1, 0, 0b01_01))
+
+
+async def test_what_is_said_of_a_vehicle_behind_its_leaving_blocks_nobody_for_ever(
+    site: Site,
+) -> None:
+    number = await site.run()
+    site.record(number, 2000)
+    site.sample(plugged_in=False)
+    insulation_fails(site)
+    assert site.station.latches.at((CP, 1))
+    site.clock.advance(300)
+    site.sample(plugged_in=False)
+    await site.tick()
+    assert site.station.latches.at((CP, 1)) == []
+    assert site.station.alarms.open_alarms() == []
+
+
+async def test_a_vehicle_that_leaves_behind_another_document_takes_its_danger_along(
+    site: Site,
+) -> None:
+    number = await site.run()
+    insulation_fails(site)
+    assert site.station.latches.at((CP, 1))
+    site.record(number, 2000)
+    site.sample(plugged_in=True)
+    site.station.on_protection(p.Protection(zones=(p.Zone(name="new"),)))
+    site.clock.advance(15)
+    site.sample(plugged_in=False)
+    await site.tick()
+    assert site.station.latches.at((CP, 1)) == []
+    assert site.station.alarms.open_alarms() == []
