@@ -11,11 +11,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
 
-from edge.devices.chargers.reports import Moment
+from edge.devices.chargers.reports import ConnectorSampled, Moment
 from edge.devices.sensors.reports import PointSampled
 from edge.safety.connector_values import ConnectorReport, Getter, getters
 from edge.safety.findings import Finding, Source, Track, Update, is_worse
-from edge.safety.rules import silence, spread, vote
+from edge.safety.rules import rate, silence, spread, vote
 from edge.safety.surviving import Failures
 from shared.contracts.protection import (
     AnyRule,
@@ -99,6 +99,8 @@ class RuleSet:
         plan = plans.get(connector)
         if plan is None:
             plan = plans[connector] = self._plan(type(report), connector)
+        if isinstance(report, ConnectorSampled) and not report.dated:
+            plan = _without_slopes(plan)
         findings: Sequence[Finding] = ()
         for quantity, get, route in plan:
             value = get(report)
@@ -366,6 +368,14 @@ def _places(
         return [(device, device, zone)]
     # A dead device is one cause, however many points it has.
     return [(source.object, device if isinstance(rule, Silence) else source.object, zone)]
+
+
+def _without_slopes(plan: _Plan) -> _Plan:
+    """Leave out what needs to know when a value was so: hours of stored ones come in a second."""
+    return tuple(
+        (given, get, tuple(each for each in route if not isinstance(each[0].judge, rate.Judge)))
+        for given, get, route in plan
+    )
 
 
 def _connector_of(object_: str) -> Connector:

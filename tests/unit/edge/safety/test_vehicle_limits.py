@@ -125,3 +125,28 @@ async def test_a_vehicle_that_leaves_behind_another_document_takes_its_danger_al
     await site.tick()
     assert site.station.latches.at((CP, 1)) == []
     assert site.station.alarms.open_alarms() == []
+
+
+async def test_an_hour_of_stored_samples_in_a_second_is_no_fire(site: Site) -> None:
+    number = await site.run()
+    site.charging(number, 2000, battery_temp_max_c=25)
+    site.lose()
+    site.clock.advance(3600)
+    site.log_in()
+    site.points.wishes.clear()
+    for step in range(10):
+        site.charging(number, 2000 + 100 * step, battery_temp_max_c=25 + 2 * step, dated=False)
+    site.clock.advance(10)
+    site.charging(number, 3100, battery_temp_max_c=44)
+    assert site.points.of(w.StopRemotely) == []
+    # What rises from here on is seen.
+    site.clock.advance(10)
+    site.charging(number, 3200, battery_temp_max_c=50)
+    assert len(site.points.of(w.StopRemotely)) == 1
+
+
+async def test_a_stored_sample_of_what_runs_that_was_too_hot_stops(site: Site) -> None:
+    number = await site.run()
+    site.points.wishes.clear()
+    site.charging(number, 3000, battery_temp_max_c=56, dated=False)
+    assert len(site.points.of(w.StopRemotely)) == 1
