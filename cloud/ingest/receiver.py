@@ -190,11 +190,14 @@ class Link:
             metrics.BATCHES.labels("none", "malformed").inc()
             self._complain(topic, str(error))
         except Exception as error:
-            if not is_transient(error):
-                raise
-            # Not acknowledged, so its station sends it again when the database is back.
-            metrics.BATCHES.labels("none", "database_away").inc()
-            logger.warning("message dropped, the database is away error=%r", error)
+            if is_transient(error):
+                # Not acknowledged, so its station sends it again when the database is back.
+                metrics.BATCHES.labels("none", "database_away").inc()
+                logger.warning("message dropped, the database is away error=%r", error)
+            else:
+                # One message must not end what takes in every station's facts.
+                metrics.BATCHES.labels("none", "failed").inc()
+                self._complain(topic, repr(error)[:200], error)
 
     async def _receive_up(self, station_no: str, lane: Lane, payload: bytes) -> None:
         station = await self._directory.get(station_no)
@@ -221,8 +224,8 @@ class Link:
         if station is not None and payload:
             await self._sinks.on_status(station, decode_status(payload))
 
-    def _complain(self, who: str, what: str) -> None:
+    def _complain(self, who: str, what: str, error: Exception | None = None) -> None:
         # Once per sender and reason: a broken station must not fill the log.
         if (who, what) not in self._complained and len(self._complained) < 1_000:
             self._complained.add((who, what))
-            logger.error("message refused from=%s reason=%s", who, what)
+            logger.error("message refused from=%s reason=%s", who, what, exc_info=error)
