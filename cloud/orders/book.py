@@ -11,7 +11,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -26,12 +25,25 @@ from cloud.billing import service as billing
 from cloud.billing.models import Bill
 from cloud.billing.rules import Rated
 from cloud.ingest.handlers import Ingested
-from cloud.orders.facts import Canonical, canonical, gather, lock_orders, plain_text, read_fact
+from cloud.orders.facts import Gathered, canonical, lock_orders, plain_text, read_fact
 from cloud.orders.models import Fact, Order, Review
-from cloud.orders.rules import EndRole, Known, OrderState, end_role, is_same_transaction
+from cloud.orders.rules import (
+    EndRole,
+    Known,
+    OrderState,
+    begins_after,
+    end_role,
+    is_same_transaction,
+)
 from cloud.tariffs import service as tariffs
 from shared.clock import to_ms
-from shared.contracts.events import CommandSettled, Event, TransactionEnded, TransactionEvent
+from shared.contracts.events import (
+    CommandSettled,
+    Event,
+    Record,
+    TransactionEnded,
+    TransactionEvent,
+)
 from shared.ids import uuid7
 from shared.tariff import Tariff
 
@@ -47,19 +59,16 @@ class Story:
         self.order = order
         self.bill: Bill | None = None
         self.review: Review | None = None
-        self._facts: dict[bytes, tuple[Canonical, Event, EndRole | None]] = {}
+        self._gathered = Gathered()
+        self._digests: set[bytes] = set()
 
     def known(self) -> Known:
-        """Return it in a form that does not depend on arrival."""
-        facts = sorted(self._facts.values(), key=itemgetter(0))
-        return gather(
-            ((event, role) for _, event, role in facts),
-            cancelled=self.order.cancelled_at is not None,
-        )
+        """Return it in a form that does not depend on arrival; it changes with the next fact."""
+        return self._gathered.known(cancelled=self.order.cancelled_at is not None)
 
     def recall(self, fact: Fact) -> None:
         """Take in a fact that is stored."""
-        self._facts[fact.digest] = (canonical(fact), read_fact(fact), fact.role)
+        self._take(fact, read_fact(fact))
 
     def hear(self, event: Event, *, now: datetime) -> Fact | None:
         """Take in a fact and return it as a row; None if it is known already."""
@@ -80,10 +89,14 @@ class Story:
             received_at=now,
             body=body,
         )
-        if fact.digest in self._facts:
-            return None
-        self._facts[fact.digest] = (canonical(fact), event, role)
-        return fact
+        return fact if self._take(fact, event) else None
+
+    def _take(self, fact: Fact, event: Event) -> bool:
+        if fact.digest in self._digests:
+            return False
+        self._digests.add(fact.digest)
+        self._gathered.add(canonical(fact), event, fact.role)
+        return True
 
 
 class Book:
@@ -218,8 +231,7 @@ class Book:
         ]
         record = event.record if isinstance(event, TransactionEnded) else None
         for story in sorted(candidates, key=lambda story: story.order.id, reverse=True):
-            standing = story.known().record
-            if is_same_transaction(record, None if standing is None else standing.record):
+            if _is_of(record, story.known()):
                 return story, False
         return None, bool(candidates)
 
@@ -284,6 +296,13 @@ def _wanted(items: Items) -> Any:
 def _one_of(column: Any, ids: Collection[UUID]) -> sa.ColumnElement[bool]:
     # An array, unlike IN, is the same statement for any number of values.
     return col(column) == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
+
+
+def _is_of(record: Record | None, known: Known) -> bool:
+    """Whether what came under an order's number is of its transaction."""
+    if known.record is not None:
+        return is_same_transaction(record, known.record.record)
+    return known.estimate is None or not begins_after(record, known.estimate)
 
 
 def _connector_of(order: Order) -> tuple[str, str, int]:

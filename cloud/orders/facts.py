@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -50,39 +50,63 @@ async def facts_of(session: AsyncSession, order_id: UUID) -> Sequence[Fact]:
     ).all()
 
 
-async def known_of(session: AsyncSession, order: Order) -> Known:
-    """Return all that is known of an order, in a form that does not depend on arrival."""
-    rows = await facts_of(session, order.id)
-    return gather(
-        ((read_fact(row), row.role) for row in sorted(rows, key=canonical)),
-        cancelled=order.cancelled_at is not None,
-    )
+class Gathered:
+    """What is known of an order, kept fact by fact; the same in whatever order they come.
 
+    The earliest of each kind stands, and the latest of those that take each other's place.
+    """
 
-def gather(facts: Iterable[tuple[Event, EndRole | None]], *, cancelled: bool) -> Known:
-    """Sort facts, in canonical order, into what is known: the earliest of each kind stands."""
-    known = Known(cancelled=cancelled)
-    for event, role in facts:
+    def __init__(self) -> None:
+        self._known = Known()
+        self._places: dict[str, Canonical] = {}
+
+    def known(self, *, cancelled: bool) -> Known:
+        """Return it; it changes with the next fact."""
+        self._known.cancelled = cancelled
+        return self._known
+
+    def add(self, place: Canonical, event: Event, role: EndRole | None) -> None:
+        """Take in a fact that was not taken in before."""
         match event:
             case TransactionAuthorized():
-                known.authorized = known.authorized or event
+                self._first("authorized", place, event)
             case TransactionStarted():
-                known.started = known.started or event
+                self._first("started", place, event)
             case TransactionStartFailed():
-                known.start_failed = known.start_failed or event
+                self._first("start_failed", place, event)
             case TransactionUnreachable():
-                known.unreachable = event
+                self._last("unreachable", place, event)
             case TransactionResumed():
-                known.resumed = event
+                self._last("resumed", place, event)
             case CommandSettled():
-                known.start_outcome, known.start_reason = event.outcome, event.reason
+                self._last("start_outcome", place, event.outcome)
+                self._last("start_reason", place, event.reason)
             case TransactionEnded() if role is EndRole.RECORD:
-                known.record = known.record or event
+                self._first("record", place, event)
             case TransactionEnded() if role is EndRole.ESTIMATE:
-                known.estimate = known.estimate or event
+                self._first("estimate", place, event)
             case TransactionEnded() if role is EndRole.DISPUTE:
-                known.disputes += 1
-    return known
+                self._known.disputes += 1
+
+    def _first(self, name: str, place: Canonical, value: object) -> None:
+        if name not in self._places or place < self._places[name]:
+            self._set(name, place, value)
+
+    def _last(self, name: str, place: Canonical, value: object) -> None:
+        if name not in self._places or place > self._places[name]:
+            self._set(name, place, value)
+
+    def _set(self, name: str, place: Canonical, value: object) -> None:
+        self._places[name] = place
+        setattr(self._known, name, value)
+
+
+async def known_of(session: AsyncSession, order: Order) -> Known:
+    """Return all that is known of an order, in a form that does not depend on arrival."""
+    gathered = Gathered()
+    for fact in await facts_of(session, order.id):
+        gathered.add(canonical(fact), read_fact(fact), fact.role)
+    return gathered.known(cancelled=order.cancelled_at is not None)
 
 
 def read_fact(fact: Fact) -> AnyEvent:

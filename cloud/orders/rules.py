@@ -182,6 +182,19 @@ def is_same_transaction(record: Record | None, standing: Record | None) -> bool:
     return same_meter or same_time
 
 
+def begins_after(record: Record | None, estimate: TransactionEnded) -> bool:
+    """Whether a record is of a transaction that began after an estimated one, by clock and meter.
+
+    A charge point's clock alone proves nothing: where the station had no readings either, the
+    record is taken for the one that was waited for.
+    """
+    if record is None or record.started_at is None or not estimate.readings:
+        return False
+    first, last = estimate.readings[0], estimate.readings[-1]
+    after_meter = record.meter_start_dwh >= last.meter_dwh > first.meter_dwh
+    return after_meter and record.started_at >= estimate.ended_at
+
+
 def unreachable_since(known: Known) -> datetime | None:
     """Return since when an open transaction is out of reach, None if it is not."""
     if known.end is not None or known.unreachable is None:

@@ -29,7 +29,9 @@ STARTED = StationStarted(occurred_at=NOW, version="1.2.3", clean=True, boot_id=u
 async def test_live_values_that_cannot_be_end_nothing(
     worker: Worker, link: TestStation, at_ms: int, age_ms: int, number: str
 ) -> None:
-    connector = LiveConnector(number.encode("utf-8", "replace").decode(), 1, ConnectorStatus.IDLE, age_ms)
+    connector = LiveConnector(
+        number.encode("utf-8", "replace").decode(), 1, ConnectorStatus.IDLE, age_ms
+    )
     update = LiveUpdate(link.station_no, at_ms, True, (connector,))
     await link.client.publish(up(link.station_no, Lane.LIVE), encode_live(update), qos=1)
     await link.committed(await link.send(Lane.STATE, STARTED))

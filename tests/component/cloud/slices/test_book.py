@@ -120,3 +120,17 @@ async def test_many_facts_take_few_statements(world: World) -> None:
             assert count <= 20
     finally:
         sa.event.remove(engine, "after_cursor_execute", note)
+
+
+async def test_a_link_that_flaps_for_days_makes_no_work_that_grows_with_its_square(
+    world: World,
+) -> None:
+    # Looking at all facts again with each of them would take longer than any test may.
+    facts: list[TransactionEvent] = [
+        TransactionResumed(occurred_at=START + timedelta(seconds=n), **world.names)
+        for n in range(20_000)
+    ]
+    await on_facts(world.session, [(world.context(), fact) for fact in facts])
+    assert await world.session.scalar(sa.select(sa.func.count()).select_from(Fact)) == 20_000
+    await world.deliver(world.ended())
+    assert (await world.only_order()).payable_fen == 9137

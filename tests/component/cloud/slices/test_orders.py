@@ -474,3 +474,30 @@ async def test_orders_of_another_operator_are_not_there(world: World) -> None:
         await service.request_stop(
             world.session, operator_id=stranger.operator_id, order_id=order.id, now=END
         )
+
+
+async def test_a_number_used_again_beside_an_estimate_is_another_order(world: World) -> None:
+    later = START + timedelta(days=1)
+    record = world.record(
+        started_at=later,
+        ended_at=later + (END - START),
+        meter_start_dwh=10_900_000,
+        meter_end_dwh=11_800_000,
+    )
+    of_another = world.ended(
+        transaction_id=UUID(int=2),
+        record=record,
+        readings=(),
+        started_at=later,
+        ended_at=later + (END - START),
+    )
+    await world.deliver(world.estimated())
+    world.now = later
+    await world.deliver(of_another)
+    first, second = await world.orders()
+    assert first.state is OrderState.ESTIMATED
+    assert "transaction_no_reused" in second.flags
+    # The record that the estimate waits for is still its own, also under a new id.
+    await world.deliver(world.ended(transaction_id=UUID(int=3)))
+    assert [order.payable_fen for order in await world.orders()] == [9137, second.payable_fen]
+    assert first.ended_by is EndKind.CORRECTED

@@ -15,6 +15,7 @@ from cloud.orders.rules import (
     EndRole,
     Known,
     OrderState,
+    begins_after,
     end_role,
     failure_reason,
     is_same_transaction,
@@ -35,6 +36,7 @@ from shared.contracts.events import (
     TransactionUnreachable,
 )
 from shared.contracts.words import EndKind, Outcome, StartMeans
+from shared.rating import Reading
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 NAMES: dict[str, Any] = {
@@ -158,6 +160,19 @@ def test_one_number_may_be_two_transactions() -> None:
     assert is_same_transaction(msgspec.structs.replace(RECORD, meter_start_dwh=8), RECORD)
     assert not is_same_transaction(other, RECORD)
     assert not is_same_transaction(timeless, msgspec.structs.replace(RECORD, started_at=None))
+
+
+def test_a_record_that_begins_after_an_estimate_is_not_the_one_it_waits_for() -> None:
+    change = msgspec.structs.replace
+    readings = (Reading(0, 7), Reading(1, 9))
+    estimate = change(ESTIMATE, ended_at=NOW, readings=readings)
+    after = change(RECORD, started_at=NOW, meter_start_dwh=9)
+    assert begins_after(after, estimate)
+    assert not begins_after(None, estimate)
+    assert not begins_after(change(after, started_at=None), estimate)
+    assert not begins_after(change(after, started_at=NOW - timedelta(seconds=1)), estimate)
+    assert not begins_after(change(after, meter_start_dwh=8), estimate)
+    assert not begins_after(after, change(estimate, readings=()))
 
 
 def test_why_nothing_was_charged() -> None:
