@@ -29,7 +29,8 @@ class FakeAgent:
         """It hangs: connected, but nothing comes."""
         self.refusal = ""
         """What it answers to every request but watching."""
-        self._beat = view.beat
+        self.last_beat = view.beat
+        """The last one that it sent."""
         self._writers: set[asyncio.StreamWriter] = set()
 
     def show(self, view: StationView) -> None:
@@ -40,8 +41,8 @@ class FakeAgent:
     def _send(self) -> None:
         if self.silent:
             return
-        self._beat += 1
-        line = msgspec.json.encode(structs.replace(self.view, beat=self._beat)) + b"\n"
+        self.last_beat += 1
+        line = msgspec.json.encode(structs.replace(self.view, beat=self.last_beat)) + b"\n"
         for writer in self._writers:
             writer.write(line)
 

@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from edge.kiosk.app import IDLE_S, LANGUAGE_S, PAGE_S, KioskApp
+from edge.kiosk.link import HUNG_S
 from edge.kiosk.look import Language, Look
 from edge.kiosk.palette import ASCII, SIXTEEN
 from edge.view import StationView
@@ -198,17 +199,20 @@ async def test_trends_are_fetched_and_drawn(tmp_path: Path) -> None:
         assert screen.agent.requests[-1]["hours"] == 24
 
 
-async def stale(screen: Kiosk, time: ManualClock) -> None:
+async def hang(screen: Kiosk, time: ManualClock) -> None:
+    """Have the agent fall silent for 3 s: with nothing under way that is heard afterwards."""
+    screen.agent.silent = True
+    await screen.until(
+        lambda: screen.app.station is not None and screen.app.station.beat == screen.agent.last_beat
+    )
     time.advance(3)
-    await screen.shows("站控无应答, 画面停在 19:26:28", patience_s=1.0)
+    await screen.shows("站控无应答, 画面停在 19:26:28", patience_s=HUNG_S - 1)
 
 
 async def test_an_agent_that_hangs_or_dies_shows_on_every_screen(tmp_path: Path) -> None:
     time = clock()
     async with kiosk(tmp_path, calm(), clock=time) as screen:
-        screen.agent.silent = True
-        await asyncio.sleep(0.05)
-        await stale(screen, time)
+        await hang(screen, time)
         for key in ("v", "r", "y", "t"):
             await screen.pilot.press(key)
             await screen.shows("站控无应答")
@@ -221,9 +225,7 @@ async def test_what_was_said_before_is_never_shown_as_news(tmp_path: Path) -> No
     """An agent whose beat stands still says the same again, and the socket may hold old lines."""
     time = clock()
     async with kiosk(tmp_path, calm(), clock=time) as screen:
-        screen.agent.silent = True
-        await asyncio.sleep(0.05)
-        await stale(screen, time)
+        await hang(screen, time)
         known = screen.app.station
         assert known is not None
         for seconds in (1, 61):
