@@ -108,7 +108,8 @@ class Hearing:
         if flows and latch.cause != UNREADABLE and not station.safety.stopping_danger(connector):
             # The agent or the link was away meanwhile, or the charge point started by itself.
             station.safety.stop(connector, latch.cause, report.at)
-        if unplugged(report):
+        if report.dated and unplugged(report):
+            # Stored ones may speak of a vehicle before this one; the state is asked for again.
             effects = effects or Effects()
             for each in station.latches.at(connector):
                 if each.until_unplugged and not station.safety.is_dangerous(connector, report.at):

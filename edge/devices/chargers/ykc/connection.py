@@ -146,7 +146,7 @@ class YkcConnection:
                 self._silent(peer, now, out)
                 continue
             if peer.replaying and now.mono_s - peer.logged_in_s > peer.silence_limit_s:
-                peer.replaying = False  # it sends no heartbeats; its state must not stay unseen
+                peer.end_replay(out)  # it sends no heartbeats; its state must not stay unseen
             for exchange in peer.overdue(out, now):
                 peer.finish(out, exchange, now, Outcome.FAILED, exchange.reason)
                 if exchange.tariff is not None:
@@ -375,9 +375,10 @@ class YkcConnection:
         self, peer: Peer, message: messages.Heartbeat, frame: Frame, out: Received, now: Moment
     ) -> None:
         del now
-        peer.replaying = False
         answer = messages.HeartbeatAnswer(peer.number, message.connector_no)
         peer.write(out, answer, frame.sequence)
+        if peer.replaying:
+            peer.end_replay(out)
 
     def _tariff_check(
         self, peer: Peer, message: messages.TariffCheck, frame: Frame, out: Received, now: Moment
@@ -411,6 +412,8 @@ class YkcConnection:
         out.reports.append(report)
         if replayed:
             return
+        if may_be_stored and not report.plugged_in:
+            peer.unsure.add(message.connector_no)
         busy = message.status == 3 or report.transaction_no != ""
         peer.busy[message.connector_no] = busy
         if peer.push_at_s is not None and not busy:

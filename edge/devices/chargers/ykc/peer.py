@@ -12,7 +12,7 @@ from edge.devices.chargers.timing import Timing
 from edge.devices.chargers.wishes import HeldTariff
 from edge.devices.chargers.ykc.dialect import Dialect
 from edge.devices.chargers.ykc.frames import Frame
-from edge.devices.chargers.ykc.messages import Message
+from edge.devices.chargers.ykc.messages import Message, ReadRealtime
 from shared.contracts.commands import ChargePointConfig
 from shared.contracts.words import Outcome
 
@@ -118,6 +118,7 @@ class Peer:
         "tariff_refusals",
         "tariff_wish_no",
         "timing",
+        "unsure",
     )
 
     def __init__(
@@ -140,6 +141,7 @@ class Peer:
         limit_s = max(config.silence_limit_s, timing.silence_min_s)
         self.silence_limit_s = min(limit_s, timing.silence_max_s)
         self.replaying = True  # until 0x09 or a heartbeat: stored 0x13 come behind 0x05
+        self.unsure: set[int] = set()  # connectors whose 0x13 meanwhile said that they are free
         self.busy: dict[int, bool] = {}  # connector -> charging, as its last 0x13 said
         self.tariff: HeldTariff | None = None
         self.confirmed_hash = ""
@@ -287,6 +289,13 @@ class Peer:
             if len(self._known) >= _KNOWN_TRANSACTIONS_MAX:
                 del self._known[next(iter(self._known))]
             self._known[transaction_no] = None
+
+    def end_replay(self, out: Received) -> None:
+        """Take a 0x13 as live from now on; ask for what decides only when it surely is."""
+        self.replaying = False
+        for connector_no in sorted(self.unsure):
+            self.write(out, ReadRealtime(self.number, connector_no))
+        self.unsure.clear()
 
     def knows_transaction(self, transaction_no: str) -> bool:
         """Return whether the charge point was told this number on this connection."""

@@ -63,7 +63,8 @@ def checked(
 
 def requested(peer: Peer, sequence: bytes, out: Received, now: Moment) -> None:
     """Answer 0x09 with the tariff; without one there is nothing to say and it asks again."""
-    peer.replaying = False
+    if peer.replaying:
+        peer.end_replay(out)
     if peer.tariff is None:
         return
     peer.write(out, tariff_body(messages.TariffAnswer, peer.number, peer.tariff), sequence)

@@ -150,3 +150,16 @@ async def test_a_stored_sample_of_what_runs_that_was_too_hot_stops(site: Site) -
     site.points.wishes.clear()
     site.charging(number, 3000, battery_temp_max_c=56, dated=False)
     assert len(site.points.of(w.StopRemotely)) == 1
+
+
+async def test_a_stored_sample_of_a_free_connector_lifts_no_block(site: Site) -> None:
+    number = await site.run()
+    site.charging(number, 3000, battery_temp_max_c=56)
+    assert site.station.latches.at((CP, 1))
+    site.record(number, 3000)
+    site.lose()
+    site.log_in()
+    site.sample(plugged_in=False, dated=False)
+    assert site.station.latches.at((CP, 1))
+    site.sample(plugged_in=False)
+    assert site.station.latches.at((CP, 1)) == []

@@ -258,6 +258,26 @@ def test_without_heartbeats_samples_are_live_after_a_while() -> None:
     assert (live.replayed, live.dated) == (False, True)
 
 
+@pytest.mark.parametrize("end", ["heartbeat", "tariff", "time"])
+def test_what_was_said_to_be_free_among_stored_samples_is_asked_again(end: str) -> None:
+    talk = Talk()
+    talk.log_in(open_transaction_nos=(TX,))
+    talk.hear(realtime(), realtime(connector_no=2, plugged_in=0))
+    assert talk.written(messages.ReadRealtime) == []
+    if end == "heartbeat":
+        talk.hear(messages.Heartbeat(NUMBER, 1, 0))
+    elif end == "tariff":
+        talk.hear(messages.TariffRequest(NUMBER))
+    else:
+        for _ in range(6):
+            talk.after(5)
+            talk.hear(realtime())
+        talk.after(1)
+    assert [each.connector_no for each in talk.written(messages.ReadRealtime)] == [2]
+    talk.hear(messages.Heartbeat(NUMBER, 1, 0), realtime(connector_no=2, plugged_in=0))
+    assert talk.written(messages.ReadRealtime) == []
+
+
 def test_battery_reports(talk: Talk) -> None:
     talk.hear(
         messages.Parameters(TX, NUMBER, 1, 420, 1500, 800, 7500, 105, 400, 0, 0, 0, 0, 0),
