@@ -31,7 +31,12 @@ from cloud.ingest.receiver import BrokerAddress, Link, Sinks
 from cloud.live.handlers import make_handlers
 from cloud.live.presence import Presence
 from cloud.live.store import LiveStore
-from cloud.orders.jobs import bill_old_estimates, fail_unanswered_orders, release_held_orders
+from cloud.orders.jobs import (
+    bill_old_estimates,
+    fail_unanswered_orders,
+    release_held_orders,
+    review_lost_orders,
+)
 from cloud.settings import Settings
 from cloud.slices import HANDLER_TABLES
 from cloud.stations.lookup import station_of_any
@@ -146,6 +151,7 @@ class Worker:
             Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
             Job("release_held", 60.0, lambda: release_held_orders(self._sessions, clock)),
             Job("bill_estimates", 600.0, lambda: bill_old_estimates(self._sessions, clock)),
+            Job("review_lost", 600.0, lambda: review_lost_orders(self._sessions, clock)),
             Job("purge_inbox", 3_600.0, lambda: purge_inbox(pool, clock)),
             Job("purge_commands", 3_600.0, lambda: purge_commands(pool, clock)),
             Job("purge_early", 3_600.0, lambda: purge_early(self._sessions, clock)),

@@ -74,6 +74,7 @@ class Cause(StrEnum):
     METER_DIFFERS = "meter_differs"
     TOO_LONG = "too_long"
     DISPUTED = "disputed"
+    NO_END = "no_end"
     DECIDED = "decided"
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from cloud.billing.models import Bill, BillKind, Line
-from cloud.billing.rules import Basis, Rated, claimed_dwh
+from cloud.billing.rules import Basis, Cause, Rated, claimed_dwh
 from shared import rating
 from shared.clock import from_ms, to_ms
 from shared.contracts.events import TransactionEnded
@@ -94,6 +94,18 @@ def rated_bill(
         _take_figures(bill, rated.bill)
     else:
         bill.energy_dwh = min(max(claimed_dwh(ended), 0), COLUMN_MAX)
+    return bill
+
+
+def unknown_bill(*, operator_id: UUID, order_id: UUID, cause: Cause, now: datetime) -> Bill:
+    """Return the first version for an order of which nobody knows what it costs: nothing charged.
+
+    Nothing is written: add it to a session.
+    """
+    bill = _new_version(
+        operator_id=operator_id, order_id=order_id, before=None, payable_fen=0, now=now
+    )
+    bill.kind, bill.causes = BillKind.HELD, [str(cause)]
     return bill
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from cloud.core.db import Sessions
-from cloud.orders.service import bill_estimates, fail_unanswered, release_held
+from cloud.orders.service import bill_estimates, fail_unanswered, release_held, review_lost
 from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -33,3 +33,11 @@ async def bill_old_estimates(sessions: Sessions, clock: Clock) -> None:
         billed = await bill_estimates(session, now=clock.now())
     if billed:
         logger.warning("estimates billed without a record orders=%d", billed)
+
+
+async def review_lost_orders(sessions: Sessions, clock: Clock) -> None:
+    """Ask somebody about charges of which nothing is heard any more."""
+    async with sessions() as session, session.begin():
+        lost = await review_lost(session, now=clock.now())
+    if lost:
+        logger.warning("charges of which nothing is heard any more orders=%d", lost)

@@ -57,7 +57,7 @@ NEXT: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.CHARGING: _OVER,
     OrderState.ENDED: _OVER - {OrderState.ENDED},
     OrderState.ESTIMATED: frozenset({OrderState.BILLED, OrderState.IN_REVIEW, OrderState.FAILED}),
-    OrderState.IN_REVIEW: frozenset({OrderState.BILLED, OrderState.FAILED}),
+    OrderState.IN_REVIEW: frozenset({OrderState.BILLED, OrderState.FAILED, OrderState.ESTIMATED}),
     # A wish that was given up may still have come true; energy that flowed is always billed.
     OrderState.FAILED: (_OVER | {OrderState.CHARGING}) - {OrderState.FAILED},
     OrderState.CANCELLED: _OVER | {OrderState.CHARGING},

@@ -8,11 +8,12 @@ from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from cloud.access import service as access
 from cloud.billing import service as billing
 from cloud.billing.models import Bill, BillKind
+from cloud.billing.rules import Cause
 from cloud.core.commands import CommandRow, enqueue_command
 from cloud.core.errors import BusinessError, NotFoundError
 from cloud.core.security import Staff
@@ -32,6 +33,9 @@ START_LIFE = timedelta(seconds=30)
 """A start that reaches the station later never runs."""
 
 
+_LOST_AFTER = timedelta(days=8)
+"""A day is the longest charge, and a station may be away for a week."""
+_RUNNING = (OrderState.AUTHORISED, OrderState.STARTING, OrderState.CHARGING)
 RECORD_WAIT = timedelta(days=7)
 """A charge point that has not given its record by then has lost it, as a rule."""
 
@@ -272,7 +276,11 @@ async def bill_estimates(session: AsyncSession, *, now: datetime, limit: int = 2
     """
     held = await session.scalars(
         select(Order)
-        .where(Order.state == OrderState.ESTIMATED, col(Order.ended_at) < now - RECORD_WAIT)
+        .where(
+            Order.state == OrderState.ESTIMATED,
+            # The first is the station's time, which may be years ahead.
+            func.least(Order.ended_at, Order.updated_at) < now - RECORD_WAIT,
+        )
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -282,6 +290,37 @@ async def bill_estimates(session: AsyncSession, *, now: datetime, limit: int = 2
         order.updated_at = now
         session.add(order)
         await note_exposure(session, order)
+    return len(orders)
+
+
+async def review_lost(session: AsyncSession, *, now: datetime, limit: int = 200) -> int:
+    """Have somebody look at orders of which nothing is heard any more; returns how many.
+
+    A station whose disk was replaced knows nothing of what ran before. Otherwise its customers'
+    limits would stay used up for ever; a record that comes after all still bills them.
+    """
+    lost = (
+        select(Order)
+        .where(col(Order.state).in_(_RUNNING), Order.updated_at < now - _LOST_AFTER)
+        .limit(limit)
+    )
+    found = (await session.scalars(lost)).all()
+    if not found:
+        return 0
+    station_ids = await _lock_stations(session, found)
+    # Looked at again: until the lock was ours, a fact may have come.
+    fresh = lost.where(col(Order.station_id).in_(station_ids))
+    orders = (await session.scalars(fresh.execution_options(populate_existing=True))).all()
+    for order in orders:
+        who = {"operator_id": order.operator_id, "order_id": order.id}
+        session.add(billing.unknown_bill(**who, cause=Cause.NO_END, now=now))
+        causes = [str(Cause.NO_END)]
+        session.add(Review(id=uuid7(to_ms(now)), causes=causes, opened_at=now, **who))
+        move(order, OrderState.IN_REVIEW)
+        order.updated_at = now
+        session.add(order)
+        await note_exposure(session, order)
+    await session.flush()
     return len(orders)
 
 

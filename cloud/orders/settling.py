@@ -191,7 +191,10 @@ def _note_rated(order: Order, known: Known, rated: Rated) -> None:
     order.flags = list(dict.fromkeys([*_own_flags(order), *rated.flags]))
     state = state_after_end(known, rated)
     # Whoever charged in parallel is billed with the others: `_settle_group` says when.
-    waits = state is OrderState.BILLED and order.parallel_no
+    # Not one that was in review: the others have gone on without it.
+    waits = (
+        state is OrderState.BILLED and order.parallel_no and order.state is not OrderState.IN_REVIEW
+    )
     move(order, OrderState.ENDED if waits else state)
 
 

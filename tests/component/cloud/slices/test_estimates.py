@@ -17,6 +17,7 @@ from cloud.orders.service import (
     NotInReviewError,
     bill_estimates,
     decide,
+    review_lost,
 )
 from cloud.orders.settling import find_open_review
 from shared.contracts.words import EndKind
@@ -89,3 +90,55 @@ async def test_an_estimate_is_billed_when_no_record_comes(world: World) -> None:
     assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
     bills = await bills_of(world.session, order.id)
     assert [bill.payable_fen for bill in bills] == [estimate_fen, 9137]
+
+
+async def test_somebody_is_asked_about_a_charge_of_which_nothing_is_heard_any_more(
+    world: World,
+) -> None:
+    # Its station was installed anew, and its charge point has lost the record.
+    await world.deliver(world.authorized(), world.started())
+    order = await world.only_order()
+    who = {"operator_id": world.station.operator_id, "token": CARD}
+    assert await exposure_of(world.session, **who) == 20_000  # type: ignore[arg-type]
+    assert await review_lost(world.session, now=END + timedelta(days=8)) == 0
+    assert await review_lost(world.session, now=END + timedelta(days=8, seconds=1)) == 1
+    assert await review_lost(world.session, now=END + timedelta(days=30)) == 0
+    assert (order.state, order.payable_fen) == (OrderState.IN_REVIEW, 0)
+    assert await exposure_of(world.session, **who) == 0  # type: ignore[arg-type]
+    with pytest.raises(NoFigureError):
+        await decided(world, Decision.HQ)
+    bill = await decided(world, Decision.WAIVE)
+    assert (order.state, bill.payable_fen, bill.causes) == (OrderState.BILLED, 0, ["no_end"])
+
+
+@pytest.mark.parametrize("parallel_no", ["", "261122140322"])
+async def test_what_is_heard_of_a_lost_charge_after_all_bills_it(
+    world: World, parallel_no: str
+) -> None:
+    await world.deliver(world.authorized(parallel_no=parallel_no), world.started())
+    order = await world.only_order()
+    assert await review_lost(world.session, now=END + timedelta(days=9)) == 1
+    await world.deliver(world.ended(parallel_no=parallel_no))
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
+    assert await find_open_review(world.session, order.id) is None
+    assert [bill.delta_fen for bill in await bills_of(world.session, order.id)] == [0, 9137]
+
+
+async def test_a_lost_charge_may_still_be_estimated_and_corrected(world: World) -> None:
+    await world.deliver(world.authorized(), world.started())
+    order = await world.only_order()
+    assert await review_lost(world.session, now=END + timedelta(days=9)) == 1
+    await world.deliver(world.estimated())
+    assert order.state is OrderState.ESTIMATED
+    assert order.payable_fen > 0
+    await world.deliver(world.ended(ended_by=EndKind.CORRECTED))
+    assert (order.state, order.payable_fen) == (OrderState.BILLED, 9137)
+
+
+async def test_an_estimate_is_billed_in_time_whatever_its_stations_clock_says(world: World) -> None:
+    years = timedelta(days=3650)
+    await world.deliver(world.authorized(), world.started(), world.estimated(ended_at=END + years))
+    order = await world.only_order()
+    order.state = OrderState.ESTIMATED  # such times are held otherwise
+    assert await bill_estimates(world.session, now=END + RECORD_WAIT) == 0
+    assert await bill_estimates(world.session, now=END + RECORD_WAIT + timedelta(seconds=1)) == 1
