@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import time
+from collections.abc import Awaitable
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiomqtt import Client, Message, MqttError, Topic
 from paho.mqtt.client import MQTT_ERR_SUCCESS
 from paho.mqtt.enums import MQTTErrorCode
+
+T = TypeVar("T")
 
 _LOOK_EVERY_S = 0.5
 _READ_SIZE = 64 * 1024
@@ -116,6 +120,16 @@ class BrokerClient(Client):
             super()._on_disconnect(*arguments)
         else:
             self._connected.set_exception(MqttError("the connection ended during the log-in"))
+
+    # aiomqtt's signature:
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109
+        # In place of aiomqtt's own: its asyncio.wait_for may forget that it was cancelled.
+        limit_s = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if limit_s == math.inf else limit_s):
+                return await fut
+        except TimeoutError:
+            raise MqttError("the broker does not answer in time") from None
 
     async def _misc_loop(self) -> None:
         # In place of aiomqtt's own, which looks once a second and trusts paho's two keep-alives.

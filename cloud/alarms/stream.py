@@ -62,7 +62,8 @@ async def _events(
                 yield _event(each, chinese=chinese)
         while clock.monotonic_s() < ends_s:
             try:
-                found = await asyncio.wait_for(news.get(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    found = await news.get()
             except TimeoutError:
                 yield BEAT
                 continue

@@ -63,7 +63,8 @@ class EventWriter:
         """Wait while there is something to handle, at most so long: for who may come later."""
         if not self._quiet.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._quiet.wait(), limit_s)
+                async with asyncio.timeout(limit_s):
+                    await self._quiet.wait()
 
     async def run(self) -> None:
         """Handle batches until cancelled. The database's being away only delays them."""

@@ -81,7 +81,8 @@ class CommandPublisher:
                 full = False
             if not full:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._wake.wait()
             self._wake.clear()
 
     async def _publish_due(self) -> bool:

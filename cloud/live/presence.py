@@ -148,7 +148,8 @@ class Presence:
     async def _sweep_often(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._sweep_s)
+                async with asyncio.timeout(self._sweep_s):
+                    await self._look.wait()
                 # The key of whoever was just heard is written first.
                 await asyncio.sleep(0.5)
             self._look.clear()

@@ -115,7 +115,8 @@ class CommandPlayer:
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _play_file(self, path: Path) -> None:
         if shutil.which(self._command[0]) is None:

@@ -201,7 +201,8 @@ async def _die_at(rig: Rig, aim: _Aim, times: int, tally: Tally) -> None:
 
 async def _await_death(station: StationProcesses, armed: str) -> None:
     try:
-        code = await asyncio.wait_for(station.agent.process.wait(), _FAILPOINT_LIMIT_S)
+        async with asyncio.timeout(_FAILPOINT_LIMIT_S):
+            code = await station.agent.process.wait()
     except TimeoutError:
         raise DemoError(f"{station.agent.name} did not reach {armed}") from None
     if code != EXIT_CODE:

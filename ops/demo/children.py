@@ -81,7 +81,8 @@ class Child:
             DemoError: It failed or is too slow.
         """
         try:
-            code = await asyncio.wait_for(self.process.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                code = await self.process.wait()
         except TimeoutError:
             raise DemoError(f"{self.name} is too slow; see {self.log}") from None
         if code:
@@ -107,7 +108,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), _END_LIMIT_S)
+            async with asyncio.timeout(_END_LIMIT_S):
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

@@ -76,7 +76,8 @@ class Customers:
         self._open.clear()
         self._leave.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), 0 if at_once else _LEAVE_LIMIT_S)
+            async with asyncio.timeout(0 if at_once else _LEAVE_LIMIT_S):
+                await self._empty.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -43,7 +43,8 @@ class Show:
                 with contextlib.suppress(OSError, ControlError, DemoError):  # something restarts
                     await self._look()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _LOOK_EVERY_S)
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await ended.wait()
         for task in self._doing:
             task.cancel()
         await asyncio.gather(*self._doing, return_exceptions=True)

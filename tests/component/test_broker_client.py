@@ -39,6 +39,33 @@ async def test_a_connection_that_ends_during_the_login_is_noticed_at_once(*, rud
         assert time.monotonic() - started_s < 3
 
 
+async def test_who_is_told_to_end_during_the_login_ends() -> None:
+    """A service that is stopped in the moment in which the broker lets it in must stop."""
+
+    async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(_CONNACK)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(let_in, "127.0.0.1", 0)
+    async with server:
+        client = BrokerClient(
+            "127.0.0.1",
+            server.sockets[0].getsockname()[1],
+            keepalive=60,
+            confirm_at_once=False,
+            identifier="S-0001",
+            protocol=ProtocolVersion.V5,
+            clean_start=True,
+            timeout=10,
+        )
+        entering = asyncio.create_task(client.__aenter__())
+        client._connected.add_done_callback(lambda _: entering.cancel())
+        await asyncio.wait({entering}, timeout=5)
+        assert entering.cancelled()
+
+
 _CONNACK = bytes.fromhex("2003000000")
 _EXPIRES = bytes.fromhex("020000003c")
 

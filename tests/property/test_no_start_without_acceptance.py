@@ -303,7 +303,8 @@ class Danger(RuleBasedStateMachine):
         self.link.send(m.Heartbeat(CP, 1, 0))
         frames: list[Frame] = []
         while m.HeartbeatAnswer.KIND not in {each.kind for each in frames}:
-            data = await asyncio.wait_for(self.link._reader.read(4096), 10)
+            async with asyncio.timeout(10):
+                data = await self.link._reader.read(4096)
             assert data, "closed by the station"
             frames += [each for each in self.link._frames.feed(data) if isinstance(each, Frame)]
         return frames

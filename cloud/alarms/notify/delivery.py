@@ -75,7 +75,8 @@ class Notifier:
                         # A bug in here must not end what takes in every station's facts.
                         logger.exception("notices failed")
                 try:
-                    await asyncio.wait_for(self._wake.wait(), _TURN_S)
+                    async with asyncio.timeout(_TURN_S):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
 

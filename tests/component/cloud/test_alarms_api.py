@@ -233,7 +233,8 @@ async def test_another_companys_alarms_are_not_seen(
     feed = api.state.alarm_feed
     with feed.viewer(station.operator_id) as ours, feed.viewer(uuid4()) as theirs:
         await link.committed(await link.send(Lane.ALARM, raised(uuid4())))
-        moment, _ = await asyncio.wait_for(ours.get(), 5)
+        async with asyncio.timeout(5):
+            moment, _ = await ours.get()
         assert moment.operator_id == station.operator_id
         assert theirs.empty()
 

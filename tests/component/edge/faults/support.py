@@ -80,7 +80,8 @@ async def agent_process(
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), _LIMIT_S)
+        async with asyncio.timeout(_LIMIT_S):
+            await process.wait()
         await drain
 
 
