@@ -279,8 +279,13 @@ class SafetyEngine:
 
     def forget_charge_point(self, charge_point_no: str, now: Moment) -> None:
         """Let go what stands or fails of one that is no longer ours; its latches stay."""
+        for connector in [each for each in self._vehicles if each[0] == charge_point_no]:
+            self._vehicle_left(connector, now)
+        for finding in self._rules.forget_charge_point(charge_point_no, now):
+            self._hear(finding)
         self.hands.forget_charge_point(charge_point_no, now)
         self._failures.forget_charge_point(charge_point_no)
+        self.hands.tell_all()
 
     def silence(self, code: str, object_: str, now: Moment) -> None:
         """Switch the sound of a cause off; a new or higher one sounds again."""

@@ -246,6 +246,9 @@ class Hands:
 
     def forget_charge_point(self, charge_point_no: str, now: Moment) -> None:
         """Let go what stands of a charge point that is no longer ours; its latches stay."""
+        for climb in self.ladder.on_lost(charge_point_no):
+            self.isolate(climb.connector, now)
+        self.ladder.forget(charge_point_no)
         for cause in list(self.causes.values()):
             if cause.object.split(":")[1:2] == [charge_point_no] and not cause.latched:
                 self._over(cause, now)

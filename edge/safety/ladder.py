@@ -155,6 +155,11 @@ class StopLadder:
                 blind.append(climb)
         return blind
 
+    def forget(self, charge_point_no: str) -> None:
+        """Give up what nobody will ever prove: the charge point is no longer ours."""
+        for connector in [each for each in self._climbs if each[0] == charge_point_no]:
+            del self._climbs[connector]
+
     def on_back(self, charge_point_no: str) -> None:
         """Send what still waits for its proof again: the link is back."""
         self._lost.discard(charge_point_no)

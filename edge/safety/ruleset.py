@@ -131,8 +131,11 @@ class RuleSet:
             route = routes[quantity] = self._route(source)
         return route
 
-    def forget(self, object_: str, at: Moment) -> Sequence[Finding]:
-        """Forget the vehicle at a connector: its limits, and what was found of it, are gone."""
+    def forget(self, object_: str, at: Moment, *, cable: bool = False) -> Sequence[Finding]:
+        """Forget the vehicle at a connector: its limits, and what was found of it, are gone.
+
+        With `cable` also what is the connector's own.
+        """
         connector = _connector_of(object_)
         for quantity in _GIVEN_ONCE:
             self._given.pop((connector, quantity), None)
@@ -143,7 +146,8 @@ class RuleSet:
         findings: list[Finding] = []
         # Not only where this document has heard of it: another one may have found it before.
         for track in list(self._tracks.values()):
-            if track.source.device or track.rule.select.quantity is _OF_THE_CABLE:
+            is_cable = track.rule.select.quantity is _OF_THE_CABLE
+            if track.source.device or (is_cable and not cable):
                 continue
             judge = track.judge
             if isinstance(judge, spread.Judge | vote.OfPoints):
@@ -152,6 +156,17 @@ class RuleSet:
             elif track.source.object == object_:
                 del self._tracks[track.key]
                 findings += self._end(track, at)
+        return findings
+
+    def forget_charge_point(self, charge_point_no: str, at: Moment) -> Sequence[Finding]:
+        """Forget all of one that is no longer there: nobody will say that it is well again."""
+        of_it = f"connector:{charge_point_no}:"
+        known = {track.source.object for track in self._tracks.values()}
+        known |= {f"connector:{number}:{connector_no}" for number, connector_no in self._values}
+        findings: list[Finding] = []
+        for object_ in sorted(known):
+            if object_.startswith(of_it):
+                findings += self.forget(object_, at, cable=True)
         return findings
 
     def _end(self, track: Track, at: Moment) -> list[Finding]:

@@ -67,3 +67,10 @@ async def test_a_connector_that_the_station_cut_off_is_not_called_faulty_for_it(
     site.clock.advance(1)
     site.sample(state=r.WireState.FAULT, faults=faults)
     assert site.station.alarms.is_open("charge_point_fault", PLACE)
+
+
+async def test_a_fault_that_is_gone_is_no_alarm_any_more(site: Site) -> None:
+    site.sample(faults=0x82)
+    assert site.station.alarms.is_open("charge_point_fault", PLACE)
+    site.sample()
+    assert site.station.alarms.open_alarms() == []
