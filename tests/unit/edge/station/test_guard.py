@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.devices.chargers import wishes as w
 from edge.local_actions import SiteActions
 from edge.safety.latches import Latch
 from edge.station.pins import hash_pin
@@ -68,3 +69,13 @@ async def test_what_it_latched_stays_until_somebody_on_site_has_looked(site: Sit
     await SiteActions(site.station).reset(request)
     assert site.station.latches.all() == []
     assert not site.station.alarms.is_open(NEWER, "sensor:x/y")
+
+
+async def test_what_charges_where_a_block_stands_without_its_alarm_is_stopped(site: Site) -> None:
+    # Stored alarms may be damaged where latches are not.
+    number = await site.run()
+    site.station.latches.set(Latch(CP, 1, "smoke", 0))
+    assert site.station.alarms.none_open
+    site.points.wishes.clear()
+    site.charging(number, 3000)
+    assert len(site.points.of(w.StopRemotely)) == 1
