@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 from uuid import UUID
 
-from edge.database import BrokenDatabaseError, is_damage, move_aside
+from edge.database import BrokenDatabaseError, move_aside
 from edge.failpoints import Failpoints
 from edge.journal.reserve import Reserve
 from edge.journal.store import Outcome, Store, Work
@@ -164,7 +164,7 @@ class Writer:
                     # Once for 1, 2, 4, 8 … failures: a full disk fails several times a second.
                     text = "journal write failed works=%d failures=%d: %s"
                     logger.error(text, len(works), failures, error)
-                self._let_go(failure)
+                self._let_go()
                 if _is_full(failure) and self._reserve.release():
                     continue
             news = tried if error is None else works[told:]
@@ -193,20 +193,23 @@ class Writer:
         """Open the file again after a failure; return what became of a broken one."""
         if self._store is not None:
             return None
+        if not self._path.exists():
+            now = self._clock.now().strftime("%Y%m%dT%H%M%SZ")
+            self._recovered = f"{self._path.name}: the file was gone at {now}"
         opened = open_store(self._path, self._clock, self._boot_id, self._failpoints)
         self._store = opened.store
         self._epoch = opened.store.epoch
+        self._recovered = opened.recovered or self._recovered
+        # It may fail too: then the next try tells of the new file.
         self._store.set_clean(clean=False)
-        recovered, self._recovered = opened.recovered or self._recovered, None
+        recovered, self._recovered = self._recovered, None
         return recovered
 
-    def _let_go(self, failure: Exception) -> None:
+    def _let_go(self) -> None:
+        """Close the file; whether it is damaged is found when it is opened again."""
         store, self._store = self._store, None
         if store is not None:
             store.close()
-        if is_damage(failure):
-            # quick_check need not see what a query stumbled over.
-            self._recovered = move_aside(self._path, self._clock, str(failure))
 
 
 def _is_full(failure: Exception) -> bool:

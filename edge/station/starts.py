@@ -39,7 +39,9 @@ NO_LIMIT_FEN = 99_999_999
 
 
 class _Asked(Struct, frozen=True):
-    report: StartRequested
+    reports: list[StartRequested]
+    """More than one: connectors that feed one vehicle together ask once."""
+    token: Token
     asked: Moment
     reason: RefusalReason
     """Why it is refused if HQ does not answer."""
@@ -104,7 +106,7 @@ class Starts:
             caps=self._caps,
         )
         if decision.ask_hq:
-            return self._ask(report, token, decision.reason)
+            return self._join(report, token) or self._ask(report, token, decision.reason)
         if not decision.accepted:
             return self._refuse(report, decision.reason)
         return self._accept(report, decision)
@@ -114,7 +116,14 @@ class Starts:
         asked = self._asked.pop(answer.request_id, None)
         if asked is None:
             raise CommandRejectedError("request_is_over")
-        report = asked.report
+        effects = Effects()
+        for report in asked.reports:
+            effects.add(self._take_answer(report, answer, now))
+        return effects
+
+    def _take_answer(
+        self, report: StartRequested, answer: AnswerAuthorization, now: Moment
+    ) -> Effects:
         if not answer.accepted:
             return self._refuse(report, answer.reason)
         if report.password:
@@ -136,13 +145,14 @@ class Starts:
         for request_id, asked in list(self._asked.items()):
             if now.mono_s - asked.asked.mono_s > self._timing.ask_hq_s:
                 del self._asked[request_id]
-                effects.add(self._refuse(asked.report, asked.reason))
+                for report in asked.reports:
+                    effects.add(self._refuse(report, asked.reason))
         return effects
 
     def on_lost(self, charge_point_no: str) -> None:
         """Forget requests of a link that is gone: there is nobody to be answered."""
         for request_id, asked in list(self._asked.items()):
-            if asked.report.charge_point_no == charge_point_no:
+            if asked.reports[0].charge_point_no == charge_point_no:
                 del self._asked[request_id]
 
     def everything(self) -> list[Change]:
@@ -250,9 +260,33 @@ class Starts:
         alive_s = self._timing.alive_s
         return sample is not None and now.mono_s - sample.at.mono_s < alive_s
 
+    def _join(self, report: StartRequested, token: Token) -> Effects | None:
+        """Take a connector into the permission that its vehicle has, or waits for, at another.
+
+        HQ would find the limit reserved for the first. None when there is nothing to join.
+        """
+        if not report.parallel_no or report.password:
+            return None
+        for partner in self._partners(report):
+            is_own = partner.connector_no == report.connector_no
+            if is_own or partner.token != token or partner.means is StartMeans.REMOTE:
+                continue
+            left_fen = self._book.left_fen(partner)
+            if left_fen is None or left_fen > 0:
+                return self._accept(report, Decision(True, limit_fen=left_fen or 0))
+        for asked in self._asked.values():
+            first = asked.reports[0]
+            group = (first.charge_point_no, first.parallel_no)
+            if group != (report.charge_point_no, report.parallel_no) or asked.token != token:
+                continue
+            if report.connector_no not in [each.connector_no for each in asked.reports]:
+                asked.reports.append(report)
+                return Effects()
+        return None
+
     def _ask(self, report: StartRequested, token: Token, reason: RefusalReason) -> Effects:
         request_id = uuid7(report.at.wall_ms)
-        self._asked[request_id] = _Asked(report, report.at, reason)
+        self._asked[request_id] = _Asked([report], token, report.at, reason)
         effects = Effects()
         effects.events.append(
             AuthorizationAsked(

@@ -81,6 +81,13 @@ class TransactionBook(OpenTransactions):
             return 0
         return self._others_fen(transaction) + transaction.beside_fen
 
+    def left_fen(self, transaction: OpenTransaction) -> int | None:
+        """Return what its permission leaves for its vehicle's connectors, None without a limit."""
+        if not transaction.limit_fen:
+            return None
+        spent_fen = self._used_fen(transaction) + self._beside_fen(transaction)
+        return transaction.limit_fen - spent_fen
+
     def _others_fen(self, transaction: OpenTransaction) -> int:
         others = (each for each in self.group(transaction) if each is not transaction)
         return sum(map(self._used_fen, others))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge.devices.chargers import reports, wishes
+from edge.devices.chargers.gateway import READ_SLICE
 from edge.devices.chargers.protocol import Received
 from edge.devices.chargers.reports import Moment
 from edge.devices.chargers.timing import FAST, Timing
@@ -256,6 +257,30 @@ async def test_held_back_bytes_are_handled_in_order() -> None:
             charger.send(realtime(energy_dwh=n))
         sampled = await station.wait_for(reports.ConnectorSampled, 200)
         assert [each.energy_dwh for each in sampled] == list(range(200))
+
+
+async def test_others_are_heard_between_two_slices_of_a_flood() -> None:
+    async with (
+        Station(read_quota=1 << 30) as station,
+        Charger(station.port) as loud,
+        Charger(station.port) as quiet,
+    ):
+        station.adopt(OTHER)
+        await loud.log_in()
+        await quiet.log_in(OTHER)
+        heard: list[str] = []
+
+        def listen(report: reports.ConnectorSampled) -> None:
+            if len(heard) == 100:  # more than a stranger may send before the first tick
+                quiet.send(realtime(OTHER))
+            heard.append(report.charge_point_no)
+
+        station.bus.subscribe("listener", listen, reports.ConnectorSampled)
+        # What one look at the socket finds.
+        count = 3 * READ_SLICE // len(frame(realtime()))
+        loud.send(frame(realtime()) * count)
+        await station.wait_for(reports.ConnectorSampled, count + 1)
+        assert heard[-1] == NUMBER
 
 
 async def test_a_peer_that_does_not_read_is_closed() -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -344,6 +345,90 @@ async def test_broken_file_is_moved_aside(tmp_path: Path, damage: str) -> None:
     async with opened(path) as journal:
         assert journal.recovered is None
         assert journal.clean
+
+
+@pytest.mark.parametrize("table", ["state", "event"])
+async def test_an_index_that_lies_is_damage_too(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "station.db"
+    await write_two_facts(path)
+    lose_rows(path, table)
+    async with opened(path) as journal:
+        assert journal.recovered is not None
+        assert journal.load("k") == {}
+        assert await journal.commit([fact(3)])
+
+
+async def test_damage_that_a_query_stumbles_over_is_moved_aside(tmp_path: Path) -> None:
+    path = tmp_path / "station.db"
+    await write_two_facts(path)
+    async with opened(path) as journal:
+        before = journal.epoch
+        # Behind the back of the agent, and looked through again it would seem whole.
+        lose_rows(path, "event")
+        journal.acknowledge(Lane.STATE, [1])
+        async with asyncio.timeout(20):
+            while journal.recovered is None:
+                await journal.commit([])
+        assert journal.epoch != before
+        assert await journal.commit([fact(3)])
+        assert await drain(journal) == [3]
+    moved, _, _ = journal.recovered.partition(":")
+    assert path.with_name(moved).exists()
+
+
+@pytest.mark.parametrize("loss", ["gone", "moved aside"])
+async def test_a_new_file_is_told_of_however_long_it_takes_to_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    path = tmp_path / "station.db"
+    await write_two_facts(path)
+    async with opened(path) as journal:
+        before = journal.epoch
+        journal.acknowledge(Lane.STATE, [7])  # the writer has the file from now on
+        assert await journal.commit([])
+        if loss == "gone":
+            path.unlink()
+        else:
+            lose_rows(path, "state")
+        set_clean, left = Store.set_clean, [sqlite3.OperationalError("disk I/O error")] * 2
+
+        def failing(store: Store, *, clean: bool) -> None:
+            if left:
+                raise left.pop()
+            set_clean(store, clean=clean)
+
+        monkeypatch.setattr(Store, "set_clean", failing)
+        apply, failed = Store.apply, [sqlite3.OperationalError("disk I/O error")]
+
+        def failing_once(store: Store, works: Sequence[Work], now_ms: int) -> Any:
+            if failed:
+                raise failed.pop()
+            return apply(store, works, now_ms)
+
+        monkeypatch.setattr(Store, "apply", failing_once)
+        async with asyncio.timeout(20):
+            while journal.epoch == before or not await journal.commit([]):
+                await journal.commit([])
+        assert journal.recovered is not None
+
+
+async def write_two_facts(path: Path) -> None:
+    """One is in the batch, one waits behind it."""
+    async with opened(path) as journal:
+        for n in (1, 2):
+            assert await journal.commit([fact(n)], [Put("k", str(n), b"x")])
+
+
+def lose_rows(path: Path, table: str) -> None:
+    """Give a table the root of an empty one, as a lost write would; its index keeps its rows."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (a, b, c, d)")
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+        db.execute("PRAGMA writable_schema = ON")
+        for name, other in ((table, "t"), ("t", table)):
+            swap = "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?"
+            db.execute(swap, (roots[other], name))
+        assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
 async def test_damaged_entries_are_left_out_and_counted(tmp_path: Path) -> None:

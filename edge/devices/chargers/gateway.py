@@ -103,7 +103,7 @@ class _Link(asyncio.Protocol):
         if not self.open:
             return
         size = len(data)
-        if self.paused or size > READ_SLICE or self.quota_left < size:
+        if size > READ_SLICE or self.quota_left < size:
             self.gateway.too_much(self, data)
             return
         self.quota_left -= size
@@ -291,11 +291,11 @@ class ChargerGateway:
 
     def too_much(self, link: _Link, data: bytes) -> None:
         """Hold back a link that sends more than its share, so that the others are not delayed."""
-        link.pending += data
-        if not link.paused:
-            link.paused = True
-            link.transport.pause_reading()
-            self._take_pending(link)
+        # Nothing waits yet: who is held back is not read from until all of it is worked off.
+        link.pending = data
+        link.paused = True
+        link.transport.pause_reading()
+        self._take_pending(link)
 
     def not_reading(self, link: _Link) -> None:
         """Give up a peer that takes nothing of what is written to it."""

@@ -11,7 +11,9 @@ import pytest
 
 from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
+from edge.station.open_transaction import Stage
 from edge.station.starts import NO_LIMIT_FEN
+from edge.station.timing import NORMAL
 from shared.clock import from_ms
 from shared.contracts import commands as c
 from shared.contracts import events as e
@@ -410,6 +412,26 @@ async def test_a_refused_0x33_fails_and_one_without_a_plug_may_come_again(site: 
     await site.settle()
     assert site.told(e.CommandSettled)[-1].outcome is Outcome.DONE
     assert len(site.station.book.open_transactions()) == 1
+
+
+async def test_who_has_a_minute_to_plug_in_has_it_from_the_answer_on(site: Site) -> None:
+    command = c.StartTransaction(order_id=from_order(1), charge_point_no=CP, connector_no=1)
+    await site.command(command)
+    (start,) = site.points.take(w.StartRemotely)
+    await site.tick(NORMAL.start_s - 10)
+    site.bus.publish(r.StartAnswered(site.at(), CP, 1, start.transaction_no, False, 5, b"\x33"))
+    await site.tick(60)
+    assert site.told(e.TransactionStartFailed) == []
+    site.bus.publish(r.StartAnswered(site.at(), CP, 1, start.transaction_no, True, 0, b"\x33"))
+    site.charging(start.transaction_no, 100)
+    await site.settle()
+    assert site.told(e.CommandSettled)[-1].outcome is Outcome.DONE
+    # Late, or sent again: it charges by now.
+    site.bus.publish(r.StartAnswered(site.at(), CP, 1, start.transaction_no, False, 3, b"\x33"))
+    await site.settle()
+    assert site.told(e.TransactionStartFailed) == []
+    (running,) = site.station.book.open_transactions()
+    assert running.stage is Stage.CHARGING
 
 
 def from_order(number: int) -> UUID:

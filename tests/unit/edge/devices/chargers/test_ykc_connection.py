@@ -486,6 +486,15 @@ def test_a_start_accepts_a_second_answer(talk: Talk) -> None:
     assert talk.of(reports.WishSettled)[0].outcome is Outcome.DONE
 
 
+def test_a_late_word_about_another_start_settles_nothing(talk: Talk) -> None:
+    talk.wish(_start())
+    talk.hear(messages.RemoteStartAnswer("9" * 32, NUMBER, 1, 1, 0))
+    talk.hear(messages.RemoteStartAnswer("9" * 32, NUMBER, 1, 0, 3))
+    assert not talk.of(reports.WishSettled)
+    talk.hear(messages.RemoteStartAnswer(TX, NUMBER, 1, 1, 0))
+    assert talk.of(reports.WishSettled)[0].outcome is Outcome.DONE
+
+
 def test_a_start_is_never_repeated_and_fails_after_90_s(talk: Talk) -> None:
     talk.wish(_start())
     talk.alive(95)
