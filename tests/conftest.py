@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import socket
 import tempfile
@@ -13,8 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from ops.embedded import EmbeddedServers
-
-_database_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +32,11 @@ def servers() -> Iterator[EmbeddedServers]:
 
 @pytest.fixture
 def database_url(servers: EmbeddedServers) -> str:
-    """The URL of a new, empty database."""
-    return servers.create_database(f"test_{next(_database_numbers)}")
+    """The URL of a new, empty database; the last test's is dropped.
+
+    Hundreds of them would be gigabytes, which take minutes to remove where the disk is busy.
+    """
+    return servers.create_database("test")
 
 
 @pytest.fixture
