@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import BigInteger, Field, SQLModel, UniqueConstraint
+from sqlmodel import BigInteger, Field, Index, SQLModel, UniqueConstraint
 
 from cloud.core.columns import UtcDateTime
 
@@ -27,6 +27,8 @@ class InboxRow(SQLModel, table=True):
     """A batch that is committed. Its being here is what makes "once in effect"."""
 
     __tablename__ = "ingest_inbox"
+    # For the purge; of this kind because rows are only ever added at the end.
+    __table_args__ = (Index("ix_ingest_inbox_received", "received_ms", postgresql_using="brin"),)
 
     stream_id: int = Field(primary_key=True)
     seq: int = Field(primary_key=True, sa_type=BigInteger)

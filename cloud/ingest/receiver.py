@@ -189,7 +189,7 @@ class Link:
         except MalformedContractError as error:
             metrics.BATCHES.labels("none", "malformed").inc()
             self._complain(topic, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told once, with its traceback
             if is_transient(error):
                 # Not acknowledged, so its station sends it again when the database is back.
                 metrics.BATCHES.labels("none", "database_away").inc()

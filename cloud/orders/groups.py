@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, select, text
 
-from cloud.orders.models import Order
+from cloud.orders.models import IN_A_GROUP, Order
 from cloud.orders.rules import OrderState
 from shared.contracts.words import EndKind
 
@@ -51,6 +51,7 @@ async def members_of(session: AsyncSession, order: Order) -> Sequence[Order]:
             Order.station_id == order.station_id,
             Order.charge_point_no == order.charge_point_no,
             Order.parallel_no == order.parallel_no,
+            text(IN_A_GROUP),
             col(Order.created_at).between(order.created_at - SPAN, order.created_at + SPAN),
         )
     )

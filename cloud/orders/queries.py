@@ -9,11 +9,11 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import and_, col, func, or_, select
+from sqlmodel import and_, col, func, or_, select, text
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.billing.models import Bill
-from cloud.orders.models import Order, Review
+from cloud.orders.models import IN_A_GROUP, Order, Review
 from cloud.orders.rules import OrderState
 from cloud.stations import lookup
 from shared.clock import to_ms
@@ -60,6 +60,8 @@ async def filtered(
     for column, value in equal.items():
         if value not in {None, ""}:
             statement = statement.where(column == value)
+    if wanted.parallel_no:
+        statement = statement.where(text(IN_A_GROUP))
     return statement.where(_has_token(wanted.token)) if wanted.token else statement
 
 

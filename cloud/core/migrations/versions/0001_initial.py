@@ -158,6 +158,13 @@ def upgrade() -> None:
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("stream_id", "seq", name=op.f("pk_ingest_inbox")),
     )
+    op.create_index(
+        "ix_ingest_inbox_received",
+        "ingest_inbox",
+        ["received_ms"],
+        unique=False,
+        postgresql_using="brin",
+    )
     op.create_table(
         "ingest_parked",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -712,6 +719,22 @@ def upgrade() -> None:
     op.create_index("ix_orders_order_state", "orders_order", ["state", "operator_id"], unique=False)
     op.create_index(
         "ix_orders_order_ended", "orders_order", ["station_id", "ended_at"], unique=False
+    )
+    op.create_index(
+        "ix_orders_order_created", "orders_order", ["operator_id", "created_at"], unique=False
+    )
+    op.create_index(
+        "ix_orders_order_charge_point",
+        "orders_order",
+        ["operator_id", "charge_point_no", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_orders_order_parallel",
+        "orders_order",
+        ["parallel_no", "station_id"],
+        unique=False,
+        postgresql_where=sa.text("parallel_no <> ''"),
     )
     op.create_index(
         op.f("ix_orders_order_token_value"), "orders_order", ["token_value"], unique=False
@@ -1333,6 +1356,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_stations_charge_point_station_id"), table_name="stations_charge_point")
     op.drop_table("stations_charge_point")
     op.drop_index(op.f("ix_orders_order_token_value"), table_name="orders_order")
+    op.drop_index("ix_orders_order_parallel", table_name="orders_order")
+    op.drop_index("ix_orders_order_charge_point", table_name="orders_order")
+    op.drop_index("ix_orders_order_created", table_name="orders_order")
     op.drop_index("ix_orders_order_ended", table_name="orders_order")
     op.drop_index("ix_orders_order_state", table_name="orders_order")
     op.drop_index(op.f("ix_orders_order_start_command_id"), table_name="orders_order")
@@ -1380,6 +1406,7 @@ def downgrade() -> None:
     op.drop_table("ingest_stream")
     op.drop_index(op.f("ix_ingest_parked_station_id"), table_name="ingest_parked")
     op.drop_table("ingest_parked")
+    op.drop_index("ix_ingest_inbox_received", table_name="ingest_inbox")
     op.drop_table("ingest_inbox")
     op.drop_table("identity_signing_secret")
     op.drop_table("core_idempotency")
