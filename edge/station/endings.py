@@ -29,6 +29,7 @@ _TOTAL_MARGIN_DWH = 200
 
 
 _TOTAL_MARGIN_MS = 30_000
+_MINUTE_MS = 60_000
 _MS_PER_WATT_DWH = 360_000
 """A watt takes this long for 0.1 Wh."""
 
@@ -56,6 +57,11 @@ class _Times(Struct, frozen=True):
     ended_ms: int
     offset_ms: int
     trusted: bool
+
+
+def usable_offset_ms(offset_ms: int | None, tolerance_ms: int) -> int:
+    """Return how far a charge point's clock is ahead of ours, 0 where ours is used instead."""
+    return offset_ms if offset_ms is not None and abs(offset_ms) <= tolerance_ms else 0
 
 
 def record_hash(record: Record) -> bytes:
@@ -115,8 +121,7 @@ def end_with_record(
 
 def end_estimated(transaction: OpenTransaction, now: Moment, context: Context) -> TransactionEnded:
     """Close a transaction whose record never came, from its last live data."""
-    started_ms = transaction.started_ms or transaction.opened_ms
-    ended_ms = max(transaction.ended_ms or transaction.last_ms or now.wall_ms, started_ms)
+    started_ms, ended_ms = _estimated_times(transaction, now, context)
     readings = _final_readings(transaction, started_ms, ended_ms, transaction.last_dwh)
     return _ended(
         transaction,
@@ -166,6 +171,21 @@ def _ended(
     )
 
 
+def _estimated_times(
+    transaction: OpenTransaction, now: Moment, context: Context
+) -> tuple[int, int]:
+    """Return when it began and ended, by the charge point's clock as its record would say it."""
+    ahead_ms = usable_offset_ms(context.clock_offset_ms, context.clock_tolerance_ms)
+    started_ms = transaction.opened_ms
+    if transaction.started_ms is not None:
+        started_ms = transaction.started_ms - transaction.charged_before_min * _MINUTE_MS
+    ended_ms = transaction.last_ms
+    if transaction.ended_ms or transaction.untimed_dwh or ended_ms is None:
+        ended_ms = transaction.ended_ms or transaction.unreachable_since_ms or now.wall_ms
+        ended_ms += ahead_ms
+    return started_ms + ahead_ms, max(ended_ms, started_ms + ahead_ms)
+
+
 def _record_times(transaction: OpenTransaction, report: RecordReceived, context: Context) -> _Times:
     """Use the charge point's times when they fit ours, else our own.
 
@@ -190,10 +210,12 @@ def _record_times(transaction: OpenTransaction, report: RecordReceived, context:
             return _Times(started_ms, ended_ms, known_offset_ms, trusted=True)
         offset_ms = known_offset_ms or (after_ms if after_ms > 0 else -before_ms)
     our_end_ms = end_seen_ms or last_ms or report.at.wall_ms
+    our_start_ms = our_end_ms - max(duration_ms, 0)
     if context.seen and transaction.started_ms:
-        our_start_ms = transaction.started_ms
-    else:
-        our_start_ms = our_end_ms - max(duration_ms, 0)
+        # What had flowed by the first sample took time as well.
+        late = transaction.readings[0].meter_dwh > _TOTAL_MARGIN_DWH
+        first_ms = transaction.started_ms
+        our_start_ms = min(our_start_ms, first_ms) if late else first_ms
     return _Times(min(our_start_ms, our_end_ms), our_end_ms, offset_ms, trusted=False)
 
 

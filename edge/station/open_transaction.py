@@ -60,11 +60,14 @@ class Names(TypedDict):
 class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     """A transaction that has not been closed. All times are wall time, UTC milliseconds.
 
-    `untimed_dwh` of `last_dwh` came in later than `last_ms`, nobody knows when. `cut_ms` is the
-    next half hour of the local clock as seen from `cut_from_ms`. `readings` and `last_dwh` count
-    the energy of this transaction from 0, as 0x13 does. `beside_fen` is what the vehicle's other
-    connectors spent of its permission and no longer show: what closed ones came to, less what was
-    spent before this was permitted, which its limit leaves out.
+    `last_ms`, `cut_ms`, `cut_from_ms` and `readings` are by the charge point's clock where we know
+    it: its periods are cut there. All else is by ours. `untimed_dwh` of `last_dwh` came in later
+    than `last_ms`, nobody knows when. At `started_ms` it had charged for `charged_before_min`, as
+    it says. `cut_ms` is the next half hour of the local clock as seen from `cut_from_ms`.
+    `readings` and `last_dwh` count the energy of this transaction from 0, as 0x13 does.
+    `beside_fen` is what the vehicle's other connectors spent of its permission and no longer show:
+    what closed ones came to, less what was spent before this was permitted, which its limit leaves
+    out.
     """
 
     transaction_id: UUID
@@ -90,6 +93,7 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
     last_dwh: int = 0
     untimed_dwh: int = 0
     last_amount_e4: int = 0
+    charged_before_min: int = 0
     cut_from_ms: int = 0
     cut_ms: int = 0
     readings: list[Reading] = field(default_factory=list)
@@ -134,19 +138,23 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         if len(self.raw_frames) < _FRAMES_MAX:
             self.raw_frames.append(raw)
 
-    def take(self, sample: ConnectorSampled, zone: ZoneInfo, sparse_ms: int) -> None:
+    def take(
+        self, sample: ConnectorSampled, zone: ZoneInfo, sparse_ms: int, ahead_ms: int = 0
+    ) -> None:
         """Take in a sample of this transaction; its energy never falls.
 
-        A wall clock that jumps is flagged and makes no readings; the energy still counts. A cut
-        between samples further apart than `sparse_ms` says how much energy may lie on either side.
+        `ahead_ms` is how far the charge point's clock is known to be ahead of ours. A wall clock
+        that jumps is flagged and makes no readings; the energy still counts. A cut between samples
+        further apart than `sparse_ms` says how much energy may lie on either side.
         """
-        at_ms, energy_dwh = sample.at.wall_ms, sample.energy_dwh
+        at_ms, energy_dwh = sample.at.wall_ms + ahead_ms, sample.energy_dwh
         if energy_dwh < self.last_dwh:
             if energy_dwh:
                 self.flag("meter_back_step")
             energy_dwh = self.last_dwh
         if self.started_ms is None:
-            self.started_ms = at_ms
+            self.started_ms = sample.at.wall_ms
+            self.charged_before_min = sample.charged_min
             self.readings.append(Reading(at_ms, energy_dwh))
         elif self.last_ms is not None:
             if -_JITTER_MS <= at_ms - self.last_ms <= 0:

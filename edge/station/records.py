@@ -115,6 +115,8 @@ def _end(
         transaction.means = means_of(report.record)
     if transaction.token is None:
         transaction.token = token_of(report.record)
+    if not seen:
+        transaction.flag("start_unseen")
     ended = end_with_record(
         transaction, report, book.context(transaction, seen=seen), ended_by=ended_by
     )
@@ -140,7 +142,7 @@ def _end_unknown(
         opened_ms=report.at.wall_ms,
         physical_card_no=record.physical_card_no,
         tariff_version_id=book.tariff_id_now(record.charge_point_no, report.at),
-        flags=["start_unseen", *flags],
+        flags=[*flags],
     )
     return _end(book, transaction, report, EndKind.RECORD, seen=False, known_as=number)
 

@@ -16,7 +16,8 @@ class Timing(Struct, frozen=True):
         alive_s: A transaction counts as alive this long after its last sample.
         clock_tolerance_ms: A charge point's time is used when this close to ours (wall time).
         hq_clock_tolerance_ms: Our own time is handed on when this close to HQ's (wall time).
-        sparse_ms: Samples further apart than this (wall time) do not say when energy flowed.
+        sparse_ms: Samples further apart than this (wall time) do not say when energy flowed: on
+            a line between nearer ones nothing is off by more than full power gives in 5 s.
         offline_alarm_s: A charge point that is gone this long raises an alarm.
     """
 
@@ -27,7 +28,7 @@ class Timing(Struct, frozen=True):
     alive_s: float = 60.0
     clock_tolerance_ms: int = 60_000
     hq_clock_tolerance_ms: int = 300_000
-    sparse_ms: int = 30_000
+    sparse_ms: int = 20_000
     offline_alarm_s: float = 5.0
 
 

@@ -17,7 +17,7 @@ from edge.safety.ladder import ZERO_CURRENT_DA
 from edge.station.closed import KIND as KIND_CLOSED
 from edge.station.closed import ClosedTransactions, left
 from edge.station.effects import Effects
-from edge.station.endings import Context, end_estimated
+from edge.station.endings import Context, end_estimated, usable_offset_ms
 from edge.station.exposure import Asked, Spent, spent
 from edge.station.limits import limit_reached, used_fen
 from edge.station.open_list import Connector, OpenTransactions, connector_of, stored_form
@@ -224,7 +224,8 @@ class TransactionBook(OpenTransactions):
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)
         if sample.dated:
-            transaction.take(sample, self._zone, self._timing.sparse_ms)
+            ahead_ms = self._ahead_ms(sample.charge_point_no)
+            transaction.take(sample, self._zone, self._timing.sparse_ms, ahead_ms)
             self.touch(transaction)
         else:
             self._take_stored(transaction, sample)
@@ -238,6 +239,10 @@ class TransactionBook(OpenTransactions):
                 effects = effects or Effects()
                 effects.add(self.stop(transaction))
         return effects
+
+    def _ahead_ms(self, charge_point_no: str) -> int:
+        offset_ms = self.clock_offsets_ms.get(charge_point_no)
+        return usable_offset_ms(offset_ms, self._timing.clock_tolerance_ms)
 
     def _take_stored(self, transaction: OpenTransaction, sample: ConnectorSampled) -> None:
         """Take in what may have been stored: how much has flowed, but not when."""

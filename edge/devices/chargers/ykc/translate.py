@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from edge.devices.chargers.reports import (
     WIRE_STATES,
@@ -37,6 +37,7 @@ NO_CARD = "0" * 16
 FAULT_BIT_BASE = 2  # reports count fault k as 1 << k
 _OLDEST_TRUSTED = datetime(2020, 1, 1, tzinfo=UTC)
 _FUTURE_MS = 60_000
+_FOLD_MAX = timedelta(hours=3)
 _KNOWN_STATES = len(WIRE_STATES) - 1
 
 _TOKEN_KINDS = {1: TokenKind.CARD, 2: TokenKind.ACCOUNT, 3: TokenKind.VIN}
@@ -265,6 +266,14 @@ def instant(time: Cp56Time, zone: tzinfo, near: datetime) -> datetime | None:
     return found if found is not None and found >= _OLDEST_TRUSTED else None
 
 
+def _instant_by(time: Cp56Time, zone: tzinfo, latest: datetime) -> datetime | None:
+    """Return a time as `instant` does; in a fold the last one that is not after `latest`."""
+    found = instant(time, zone, latest)
+    if found is not None and found > latest:
+        return instant(time, zone, found - _FOLD_MAX)
+    return found
+
+
 def clock_offset_ms(time: Cp56Time, zone: tzinfo, at: Moment) -> int | None:
     """Return how far a charge point's clock is ahead of ours; None when it is no time."""
     found = instant(time, zone, from_ms(at.wall_ms))
@@ -273,9 +282,9 @@ def clock_offset_ms(time: Cp56Time, zone: tzinfo, at: Moment) -> int | None:
 
 def record(message: messages.TransactionRecord, zone: tzinfo, at: Moment) -> tuple[Record, bool]:
     """Return 0x3B decoded, nothing corrected, and whether its times cannot be right."""
-    near = from_ms(at.wall_ms)
-    started_at = instant(message.started_at, zone, near)
-    ended_at = instant(message.ended_at, zone, near)
+    latest = from_ms(at.wall_ms + _FUTURE_MS)
+    ended_at = _instant_by(message.ended_at, zone, latest)
+    started_at = _instant_by(message.started_at, zone, ended_at or latest)
     suspect = (
         started_at is None
         or ended_at is None
