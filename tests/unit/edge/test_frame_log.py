@@ -91,6 +91,20 @@ def test_passwords_are_zeroed_and_the_line_says_so(
     assert decoded["fields"]["charge_point_no"] == NUMBER
 
 
+@pytest.mark.parametrize("head", ["68ff00000013", "00{size:02x}00000013"])
+def test_a_password_in_what_only_looks_like_a_frame_is_zeroed(
+    log: FrameLog, tmp_path: Path, head: str
+) -> None:
+    start = messages.StartRequest(NUMBER, 1, 1, 1, "00000000d14b0a54", "0123456789abcdef", "")
+    torn = frame(start)[:-1]
+    raw = bytes.fromhex(head.format(size=len(torn) + 2)) + torn
+    append(log, [(NUMBER, "!", raw)], AT)
+    log.flush()
+    text = (tmp_path / "frames" / NUMBER / "2026-11-22.hex").read_text()
+    assert text.endswith(" redacted\n")
+    assert b"0123456789abcdef".hex() not in text
+
+
 def test_a_start_without_a_password_stays_as_it_was(log: FrameLog, tmp_path: Path) -> None:
     raw = frame(messages.StartRequest(NUMBER, 1, 1, 0, "00000000d14b0a54", "", ""))
     append(log, [(NUMBER, "<", raw)], AT)

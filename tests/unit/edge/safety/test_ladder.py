@@ -189,6 +189,21 @@ async def test_a_charge_point_that_says_zero_is_not_believed_against_its_meter(
     assert zero_ms > 6000, "it said that it was without current, and its meter said otherwise"
 
 
+async def test_what_its_meter_saw_before_the_trip_was_no_rest(site: Site) -> None:
+    field, _ = await begin(
+        site, document(K1, interlocks=LATER, zones=PLANT.zones, devices=(
+            *PLANT.devices, METER,
+        )),
+    )  # fmt: skip
+    field.point("meter", 90.0, quantity=p.Quantity.CURRENT_A, point="l1")
+    site.sample(plugged_in=True)
+    trip(site, field)
+    field.pass_s(0.5)
+    field.point("meter", 0.0, quantity=p.Quantity.CURRENT_A, point="l1")
+    await site.settle()
+    assert site.told(e.SafetyTripped)[-1].zero_current_ms == 1000
+
+
 async def test_what_was_cut_off_stays_so_until_a_person_resets_it(site: Site) -> None:
     smoke = p.Select(quantity=p.Quantity.SMOKE)
     rules = (p.Threshold(rule_id="s", code="water", select=smoke, above=0.5),)

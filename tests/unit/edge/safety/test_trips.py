@@ -167,6 +167,10 @@ def current_is_seen(site: Site) -> None:
     site.charging("", 0)
 
 
+def current_is_seen_though_it_calls_itself_faulty(site: Site) -> None:
+    site.charging("", 0, state=r.WireState.FAULT)
+
+
 def nothing_flows_yet(site: Site) -> None:
     site.charging("", 0, current_da=0)
 
@@ -180,6 +184,7 @@ def nothing_flows_yet(site: Site) -> None:
         vehicle_reports,
         link_comes_back,
         current_is_seen,
+        current_is_seen_though_it_calls_itself_faulty,
         nothing_flows_yet,
     ],
 )
