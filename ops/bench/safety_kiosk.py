@@ -26,6 +26,8 @@ _ROWS, _COLUMNS = 45, 160
 _CHARGE_POINTS, _CONNECTORS = 12, 2
 _FRAMES_PER_S = 12.0
 """Each connector every 2 s."""
+_WRITTEN_LIMIT_S = 60.0
+_LOOK_EVERY_S = 0.1
 _SETTLE_S = 3.0
 _MB = 1e6
 _CPU = Goal("kiosk", "% of a core", "lower", 5, None)
@@ -71,6 +73,18 @@ class Screen:
         """Give the terminal another size; its process is told as by any terminal."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def wait_until_written(self, count: int) -> None:
+        """Wait until it has written so many bytes in all; a busy machine takes its time.
+
+        Raises:
+            BenchError: It has ended, or takes more than a minute.
+        """
+        until_s = time.monotonic() + _WRITTEN_LIMIT_S
+        while self.written < count:
+            if not self.running() or time.monotonic() > until_s:
+                raise BenchError("the screen has drawn nothing new")
+            time.sleep(_LOOK_EVERY_S)
+
     def running(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
@@ -97,6 +111,7 @@ def kiosk(rig: SafetyRig, plan: SafetyPlan) -> list[dict[str, Any]]:
 
 
 def _watch(shown: Screen, plan: SafetyPlan, socket: Path) -> list[dict[str, Any]]:
+    shown.wait_until_written(_ROWS * _COLUMNS)  # the first screenful: it has started
     time.sleep(_SETTLE_S)
     shares, sizes = [], []
     drawn, began_s = shown.written, time.monotonic()
@@ -107,9 +122,8 @@ def _watch(shown: Screen, plan: SafetyPlan, socket: Path) -> list[dict[str, Any]
             raise BenchError(f"the screen of {socket} has ended")
         shares.append((cpu_s(shown.pid) - before_s) / (time.monotonic() - started_s) * 100)
         sizes.append(rss_bytes(shown.pid) / _MB)
+    shown.wait_until_written(drawn + 1)
     drawn_per_s = (shown.written - drawn) / (time.monotonic() - began_s)
-    if not drawn_per_s:
-        raise BenchError("the screen has drawn nothing new")
     what = (
         f"screen of {_CHARGE_POINTS * _CONNECTORS} charging connectors, each new every 2 s,"
         f" {_COLUMNS}×{_ROWS}"
