@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -45,16 +45,24 @@ def text_enum(members: type[StrEnum]) -> Enum:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: aware in, aware and UTC out. A naive time is refused before it is stored."""
+    """An instant: aware in, aware and UTC out.
+
+    Refused before it is stored: a naive time, and one in the first or last year of the calendar,
+    which some zones cannot show: a list would end at it.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times. Raises ValueError."""
+        """Refuse what no list can show. Raises ValueError."""
         del dialect
-        if value is not None and value.tzinfo is None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
             raise ValueError(f"naive time {value.isoformat()}")
+        if not MINYEAR < value.year < MAXYEAR:
+            raise ValueError(f"time at the end of the calendar {value.isoformat()}")
         return value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
