@@ -57,7 +57,7 @@ def run(config: ConfigOption) -> None:
     try:
         uvloop.run(serve(settings, on_listening))
     except ConfigError as error:
-        stop(str(error), USAGE)
+        stop(f"{config}: {error}", USAGE)
 
 
 @app.command("check-config")

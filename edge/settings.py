@@ -25,13 +25,16 @@ from edge.devices.sensors.lines import BAUDS, LineConfig, Transport
 from shared.config import FileSettings, Section
 from shared.errors import ConfigError
 
+_NUMBER = r"^[A-Za-z0-9_-]{1,32}$"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class StationSection(Section):
     """Who and where this station is."""
 
-    number: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", description="as HQ gave it")
+    number: str = Field(
+        pattern=_NUMBER, description="as HQ gave it: up to 32 letters, digits, - and _"
+    )
     zone: str = Field(default="Asia/Shanghai", description="IANA time zone of the site")
     data_dir: Path = Field(default=Path("/var/lib/voltwarden"), description="all durable files")
 
@@ -53,7 +56,11 @@ class StationSection(Section):
 class GatewaySection(Section):
     """Where charge points connect."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - charge points come from the station's own network
+    host: str = Field(
+        default="0.0.0.0",  # noqa: S104 - charge points come from the station's own network
+        min_length=1,
+        description="an address of this machine, 0.0.0.0 for all of them",
+    )
     port: int = Field(default=8768, ge=0, le=65535)
     connections_max: int = Field(default=1000, ge=1)
 
@@ -61,9 +68,9 @@ class GatewaySection(Section):
 class HqSection(Section):
     """The link to HQ's broker."""
 
-    host: str
+    host: str = Field(min_length=1, description="name or address of HQ's broker")
     port: int = Field(default=8883, ge=1, le=65535)
-    secret_file: Path
+    secret_file: Path = Field(description="holds the secret that HQ showed once")
     user: str = Field(default="", description="MQTT user; the station's number when empty")
     tls: bool = True
     ca_file: Path | None = None
@@ -147,8 +154,10 @@ class SensorsSection(Section):
 class LineSection(Section):
     """A Modbus line with sensors and outputs; devices name it in the protection document."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,24}$")
-    transport: Transport = Field(description="tcp, rtu_over_tcp or serial")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,24}$", description="up to 24 letters, digits, - and _"
+    )
+    transport: Transport
     host: str = ""
     port: int = Field(default=502, ge=1, le=65535)
     device: str = Field(default="", description="a serial port, for example /dev/ttyS1")

@@ -12,7 +12,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -27,6 +34,15 @@ class Section(BaseModel):
     """A table of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_path(cls, value: Any, info: ValidationInfo) -> Any:
+        # It would be the folder that a program happens to be started in.
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if value == "" and Path in (kind, *get_args(kind)):
+            raise ValueError("is empty; give a path")
+        return value
 
 
 class ClockSection(Section):
@@ -156,6 +172,12 @@ def _wrong(detail: ErrorDetails) -> str:
             return f"{value} must be true or false"
         case "string_type":
             return f"{value} must be text, in quotes"
+        case "path_type":
+            return f"{value} must be a path, in quotes"
+        case "tuple_type":
+            return f"{value} must be a list, in square brackets"
+        case "string_too_short":
+            return "is empty"
         case "string_pattern_mismatch":
             return f"{value} does not fit"
         case "greater_than_equal":
@@ -164,7 +186,7 @@ def _wrong(detail: ErrorDetails) -> str:
             return f"{value} must be {limits['le']} or less"
         case "greater_than":
             return f"{value} must be more than {limits['gt']}"
-        case "literal_error":
+        case "literal_error" | "enum":
             return f"{value} must be {limits['expected']}"
     return detail["msg"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,19 @@ from shared.config import FileSettings, Section
 from shared.errors import ConfigError
 
 
+class Kind(StrEnum):
+    A = "a"
+    B = "b"
+
+
 class Gate(Section):
     port: int = Field(default=1, ge=1, le=65535)
     host: str = Field(default="", description="a name or an address")
+    place: Path = Field(default=Path("/"), description="a folder")
+    file: Path | None = None
+    hosts: tuple[str, ...] = ()
+    kind: Kind = Kind.A
+    word: str = Field(default="x", min_length=1)
 
     @field_validator("host")
     @classmethod
@@ -50,12 +61,21 @@ GOOD = "[needed]\n"
         (GOOD + "[[point]]", "point.0.number: is missing (14 digits)"),
         (GOOD + "[[point]]\nnumber = 'x'", "point.0.number: 'x' does not fit (14 digits)"),
         (GOOD + "[gate]\nprot = 1", "gate.prot: no such setting; did you mean port?"),
-        (GOOD + "[gate]\nzzz = 1", "gate.zzz: no such setting; there are port, host"),
+        (
+            GOOD + "[gate]\nzzz = 1",
+            "gate.zzz: no such setting; there are port, host, place, file, hosts, kind, word",
+        ),
         (GOOD + "[gates]\nport = 1", "gates: no such setting; did you mean gate?"),
         (GOOD + "[gate]\nport = 'x'", "gate.port: 'x' must be a whole number"),
         (GOOD + "[gate]\nport = 0", "gate.port: 0 must be 1 or more"),
         (GOOD + "[gate]\nport = 65536", "gate.port: 65536 must be 65535 or less"),
         (GOOD + "[gate]\nhost = 5", "gate.host: 5 must be text, in quotes (a name or an address)"),
+        (GOOD + "[gate]\nplace = 5", "gate.place: 5 must be a path, in quotes (a folder)"),
+        (GOOD + "[gate]\nplace = ''", "gate.place: is empty; give a path (a folder)"),
+        (GOOD + "[gate]\nfile = ''", "gate.file: is empty; give a path"),
+        (GOOD + "[gate]\nhosts = 'a'", "gate.hosts: 'a' must be a list, in square brackets"),
+        (GOOD + "[gate]\nkind = 'c'", "gate.kind: 'c' must be 'a' or 'b'"),
+        (GOOD + "[gate]\nword = ''", "gate.word: is empty"),
         (GOOD + "[gate]\nhost = 'a b'", "gate.host: has a space (a name or an address)"),
     ],
 )
