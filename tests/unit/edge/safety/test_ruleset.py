@@ -374,6 +374,23 @@ def test_a_vehicle_that_leaves_ends_what_was_found_of_its_zone() -> None:
     assert rules.raised() == []
 
 
+def test_a_vehicle_that_leaves_leaves_no_wait_behind_in_its_zone() -> None:
+    select = Select(quantity=Quantity.BATTERY_TEMP_MAX_C, zone="north")
+    two = structs.replace(among("heat", select, needed=2), hold_s=10.0, clear_s=60.0)
+    rules = RuleSet(protection(two))
+
+    def second(celsius: int, at: float) -> list[tuple[str, bool]]:
+        return told(rules.on_report(structs.replace(sampled(celsius, at=at), connector_no=2)))
+
+    rules.on_report(sampled(70))
+    assert second(90, 0) == []
+    assert told(rules.tick(moment(10))) == [("zone:north", True)]
+    assert second(50, 20) == []
+    assert told(rules.forget("connector:A:2", moment(21))) == [("zone:north", False)]
+    assert second(90, 40) == []
+    assert told(rules.tick(moment(50))) == [("zone:north", True)]
+
+
 def test_a_vehicle_that_leaves_ends_nothing_that_the_others_still_show() -> None:
     select = Select(quantity=Quantity.BATTERY_TEMP_MAX_C, zone="north")
     one = among("heat", select, needed=1)

@@ -90,6 +90,18 @@ async def test_cells_that_differ_at_the_end_are_an_alarm_until_the_vehicle_leave
     assert not site.station.alarms.is_open("cell_spread", place)
 
 
+async def test_cells_that_are_told_of_behind_its_leaving_are_no_alarm_for_ever(
+    site: Site,
+) -> None:
+    await site.run()
+    site.sample(plugged_in=False)
+    site.bus.publish(r.ChargingStopped(site.at(), CP, 1, "", 0x19, "", 300, 365))
+    assert site.station.alarms.is_open("cell_spread", f"connector:{CP}:1")
+    site.clock.advance(1)
+    site.sample(plugged_in=False)
+    assert not site.station.alarms.is_open("cell_spread", f"connector:{CP}:1")
+
+
 def insulation_fails(site: Site) -> None:
     for _ in range(2):
         site.clock.advance(15)

@@ -702,3 +702,16 @@ def test_a_foreign_record_is_no_bill(talk: Talk) -> None:
     assert [each.code for each in talk.of(reports.Complained)] == ["record_foreign"]
     assert not talk.of(reports.RecordReceived)
     assert not talk.out.writes
+
+
+@pytest.mark.parametrize(("dialect", "heard"), [("ykc16", 1), ("ykc15", 0), ("ylc", 1)])
+def test_what_a_dialect_has_not_is_not_read(dialect: str, heard: int) -> None:
+    talk = Talk(dialect=dialect)
+    talk.log_in()
+    talk.hear(
+        messages.ParallelStartRequest(
+            NUMBER, 1, 1, 0, "00000000d14b0a54", "", "", 0, "261122140000"
+        )
+    )
+    assert len(talk.of(reports.StartRequested)) == heard
+    assert [each.code for each in talk.of(reports.Complained)] == ["unknown_kind"] * (1 - heard)
