@@ -32,6 +32,14 @@ class Ingested:
     seq: int = 0
     after: AfterCommit = field(default_factory=AfterCommit)
 
+    def no_later(self, at: datetime) -> datetime:
+        """Return a station's time, or HQ's where the station's clock is ahead.
+
+        For whatever the latest word decides: a clock that once was years ahead would have the
+        last word for as long.
+        """
+        return min(at, self.received_at)
+
 
 Handler = Callable[[AsyncSession, Ingested, Any], Awaitable[None]]
 """`async def on_x(session, context, event)`: idempotent, no commit. An exception parks the

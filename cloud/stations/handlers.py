@@ -62,10 +62,10 @@ async def on_state_reported(
                 col(ChargePoint.station_id) == context.station_id,
                 col(ChargePoint.charge_point_no) == report.charge_point_no,
             )
-            .values(online=report.online, last_change_at=event.occurred_at)
+            .values(online=report.online, last_change_at=context.no_later(event.occurred_at))
         )
     for connector in event.connectors:
-        await _take_report(session, context, connector, event.occurred_at)
+        await _take_report(session, context, connector, context.no_later(event.occurred_at))
     if event.registry_version < station.registry_version:
         await service.send_registry(session, station=station, now=context.received_at)
 
@@ -95,7 +95,7 @@ async def on_charge_point_connected(
             charge_point_no=event.charge_point_no,
             reason=f"{point.firmware} → {event.firmware}",
         )
-    point.online, point.last_change_at = True, event.occurred_at
+    point.online, point.last_change_at = True, context.no_later(event.occurred_at)
     point.firmware, point.address, point.is_dc = event.firmware, event.address, event.is_dc
     if event.connector_count > point.connector_count:
         point.connector_count = event.connector_count
@@ -115,7 +115,7 @@ async def on_charge_point_lost(
             col(ChargePoint.station_id) == context.station_id,
             col(ChargePoint.charge_point_no) == event.charge_point_no,
         )
-        .values(online=False, last_change_at=event.occurred_at)
+        .values(online=False, last_change_at=context.no_later(event.occurred_at))
     )
     await session.execute(
         update(Connector)
@@ -123,7 +123,7 @@ async def on_charge_point_lost(
             col(Connector.station_id) == context.station_id,
             col(Connector.charge_point_no) == event.charge_point_no,
         )
-        .values(status=ConnectorStatus.OFFLINE, last_change_at=event.occurred_at)
+        .values(status=ConnectorStatus.OFFLINE, last_change_at=context.no_later(event.occurred_at))
     )
 
 
@@ -182,7 +182,7 @@ async def on_connector_status_changed(
         context,
         charge_point_no=event.charge_point_no,
         connector_no=event.connector_no,
-        at=event.occurred_at,
+        at=context.no_later(event.occurred_at),
         status=event.status,
         plugged_in=event.plugged_in,
         faults=event.faults,

@@ -18,6 +18,7 @@ async def on_tariff_confirmed(
         operator_id=context.operator_id,
         station_id=context.station_id,
         event=event,
+        at=context.no_later(event.occurred_at),
         now=context.received_at,
     )
 

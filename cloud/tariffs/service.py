@@ -159,14 +159,18 @@ async def note_holding(
     operator_id: UUID,
     station_id: UUID,
     event: TariffConfirmed,
+    at: datetime,
     now: datetime,
 ) -> None:
-    """Note what a charge point holds; a confirmation that comes late never undoes a later one."""
+    """Note what a charge point holds; a confirmation that comes late never undoes a later one.
+
+    `at` is when it was confirmed, and not in the future.
+    """
     values = {
         "tariff_version_id": event.tariff_version_id,
         "model_no": event.model_no,
         "content_hash": event.content_hash,
-        "confirmed_at": event.occurred_at,
+        "confirmed_at": at,
     }
     statement = insert(Holding).values(
         id=uuid7(to_ms(now)),
@@ -179,7 +183,7 @@ async def note_holding(
         statement.on_conflict_do_update(
             index_elements=["operator_id", "station_id", "charge_point_no"],
             set_=values,
-            where=col(Holding.confirmed_at) < event.occurred_at,
+            where=col(Holding.confirmed_at) <= at,
         )
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -12,10 +13,13 @@ from cloud.stations.models import Station
 from cloud.worker import Worker
 from shared.contracts.envelope import compress, pack_events
 from shared.contracts.events import (
+    AnyEvent,
     ChargePointAdopted,
+    ChargePointLost,
     ChargePointQuarantined,
     ConnectorStatusChanged,
     StationStarted,
+    TariffConfirmed,
 )
 from shared.contracts.topics import Lane, up
 from shared.contracts.words import ConnectorStatus
@@ -127,3 +131,40 @@ async def test_a_garbage_status_ends_nothing(
     client: Client = link.client
     await client.publish(f"vw/1/{link.station_no}/status", b"\xc1\xc1", qos=1)
     await link.committed(await link.send(Lane.STATE, STARTED))
+
+
+async def test_a_clock_that_was_far_ahead_freezes_nothing(
+    worker: Worker, link: TestStation, database: asyncpg.Connection
+) -> None:
+    number, version_ids = "55031412782305", (uuid4(), uuid4())
+
+    def told(occurred_at: datetime, status: ConnectorStatus, version_id: UUID) -> list[AnyEvent]:
+        return [
+            ConnectorStatusChanged(
+                occurred_at=occurred_at,
+                charge_point_no=number,
+                connector_no=1,
+                status=status,
+                plugged_in=False,
+            ),
+            TariffConfirmed(
+                occurred_at=occurred_at,
+                charge_point_no=number,
+                tariff_version_id=version_id,
+                model_no=1,
+                content_hash="",
+            ),
+        ]
+
+    now = datetime.now(UTC)
+    ahead = told(now + timedelta(days=3650), ConnectorStatus.CHARGING, version_ids[0])
+    lost = ChargePointLost(
+        occurred_at=now + timedelta(days=3650), charge_point_no=number, reason="silent"
+    )
+    await link.committed(await link.send(Lane.STATE, adopted(number), *ahead, lost))
+    right = told(datetime.now(UTC), ConnectorStatus.IDLE, version_ids[1])
+    await link.committed(await link.send(Lane.STATE, *right))
+    status = "SELECT status FROM stations_connector WHERE connector_no = 1"
+    assert await database.fetchval(status) == "idle"
+    held = "SELECT tariff_version_id FROM tariffs_holding"
+    assert await database.fetchval(held) == version_ids[1]
