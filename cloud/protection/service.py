@@ -189,10 +189,12 @@ async def note_activated(
     row = await station_row(
         session, operator_id=operator_id, station_id=station_id, for_update=True
     )
-    if row.activated_at is not None and row.activated_at > event.occurred_at:
+    # A clock that once was years ahead would have the last word for as long.
+    at = min(event.occurred_at, now)
+    if row.activated_at is not None and row.activated_at > at:
         return
     row.active_version, row.active_sha256 = event.version, event.sha256
-    row.activated_at = event.occurred_at
+    row.activated_at = at
     session.add(row)
     await session.execute(
         update(Version)
@@ -206,7 +208,7 @@ async def note_activated(
             col(Version.version) == event.version,
             col(Version.sha256) == event.sha256,
         )
-        .values(state=VersionState.ACTIVE, activated_at=event.occurred_at, refusal="")
+        .values(state=VersionState.ACTIVE, activated_at=at, refusal="")
     )
     await _heal(session, operator_id, station_id, event.version, now)
 

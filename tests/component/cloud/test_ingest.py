@@ -18,6 +18,7 @@ from shared.contracts.events import (
     ChargePointLost,
     ChargePointQuarantined,
     ConnectorStatusChanged,
+    ProtectionActivated,
     StationStarted,
     TariffConfirmed,
 )
@@ -154,6 +155,7 @@ async def test_a_clock_that_was_far_ahead_freezes_nothing(
                 model_no=1,
                 content_hash="",
             ),
+            ProtectionActivated(occurred_at=occurred_at, version=0, sha256=version_id.hex),
         ]
 
     now = datetime.now(UTC)
@@ -168,3 +170,5 @@ async def test_a_clock_that_was_far_ahead_freezes_nothing(
     assert await database.fetchval(status) == "idle"
     held = "SELECT tariff_version_id FROM tariffs_holding"
     assert await database.fetchval(held) == version_ids[1]
+    protects = "SELECT active_sha256 FROM protection_station"
+    assert await database.fetchval(protects) == version_ids[1].hex
