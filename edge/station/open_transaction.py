@@ -11,7 +11,7 @@ from typing import TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from edge.devices.chargers.reports import ConnectorSampled
 from shared.contracts.events import Token
@@ -198,8 +198,19 @@ class OpenTransaction(Struct, kw_only=True, omit_defaults=True):
         gap_dwh = energy_dwh - seen_dwh if at_ms - self.last_ms > sparse_ms else 0
         begin, end = Reading(self.last_ms, seen_dwh), Reading(at_ms, energy_dwh)
         readings, cut_ms = _cuts(begin, end, cut_ms, zone, gap_dwh)
-        self.readings += readings
+        for reading in readings:
+            self._add(reading)
         self.cut_from_ms, self.cut_ms = at_ms, cut_ms
+
+    def _add(self, reading: Reading) -> None:
+        """Add a cut; one that comes again after a clock was set back lies in a gap between both."""
+        gap_dwh = reading.gap_dwh
+        while len(self.readings) > 1 and self.readings[-1].at_ms >= reading.at_ms:
+            earlier = self.readings.pop()
+            gap_dwh = max(gap_dwh, reading.meter_dwh - earlier.meter_dwh + earlier.gap_dwh)
+        if gap_dwh != reading.gap_dwh:
+            reading = structs.replace(reading, measured=False, gap_dwh=gap_dwh)
+        self.readings.append(reading)
 
 
 def _cuts(

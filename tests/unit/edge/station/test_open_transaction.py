@@ -106,3 +106,19 @@ def test_a_start_that_nobody_saw_lies_in_a_gap(late_ms: int, gap_dwh: int) -> No
     assert transaction.readings == [*expected, Reading(first.at.wall_ms, 900)]
     transaction.take_start(first.at.wall_ms + 1, UTC, 30_000)
     assert len(transaction.readings) == len(expected) + 1
+
+
+@pytest.mark.parametrize("back_ms", [10_000, 40_000])
+def test_a_cut_that_comes_twice_lies_between_both(back_ms: int) -> None:
+    """A clock was set back over it: what flowed in between may be on either side."""
+    transaction = opened()
+    cut_ms = 1_000 * HALF_HOUR_MS
+    for at_ms, energy_dwh in ((-5_000, 0), (5_000, 200)):
+        transaction.take(sample(cut_ms + at_ms, energy_dwh), UTC, 20_000)
+    again_ms = cut_ms + 15_000 - back_ms
+    for step in range(5):
+        transaction.take(sample(again_ms + step * 10_000, 400 + step * 200), UTC, 20_000)
+    (cut,) = transaction.readings[1:]
+    assert cut.at_ms == cut_ms
+    flowed_dwh = cut.meter_dwh - 100
+    assert cut.gap_dwh == (0 if back_ms == 10_000 else flowed_dwh)
