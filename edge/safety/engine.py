@@ -38,7 +38,7 @@ from edge.safety.ruleset import RuleSet
 from edge.safety.speaker import Speaker
 from edge.safety.surviving import Failures, surviving
 from edge.safety.watch import DEGRADED, EMERGENCY, Watch
-from shared.contracts.protection import Protection, Quantity
+from shared.contracts.protection import Protection, Quantity, Reset
 
 _SECOND_S = 1.0
 _SURE_S = 10.0
@@ -214,6 +214,15 @@ class SafetyEngine:
             self._judge(verdict)
         for finding in self._rules.forget(connector_name(connector), at):
             self._hear(finding)
+        for cause in list(self.hands.causes.values()):
+            if cause.unsure_s is not None and self._goes_with(cause, connector):
+                self.hands.notice(cause.code, cause.object, at, {}, active=False)
+
+    def _goes_with(self, cause: Cause, connector: Connector) -> bool:
+        """Whether a cause is over when the vehicle at a connector leaves, as its row says."""
+        row = self.hands.matrix.rows.get(cause.code)
+        is_of_vehicle = row is not None and row.reset is Reset.UNPLUGGED
+        return is_of_vehicle and cause.object == connector_name(connector)
 
     def _judge_battery(
         self, judge: Callable[[_OfVehicle], Iterable[Verdict]], report: _OfVehicle
@@ -315,6 +324,8 @@ class SafetyEngine:
             unsure_s=at.mono_s,
         )
         self.hands.restore(cause, silenced=silenced)
+        # A vehicle was there; that it has left may be the first that is heard now.
+        self._vehicles.update(places)
 
     # Questions
 

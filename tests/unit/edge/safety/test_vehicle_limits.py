@@ -10,7 +10,7 @@ from edge.devices.chargers import reports as r
 from edge.devices.chargers import wishes as w
 from shared.contracts import events as e
 from shared.contracts import protection as p
-from tests.fakes.station_site import CP, Site
+from tests.fakes.station_site import CP, CP2, Site
 
 
 @pytest.fixture
@@ -100,6 +100,26 @@ async def test_cells_that_are_told_of_behind_its_leaving_are_no_alarm_for_ever(
     site.clock.advance(1)
     site.sample(plugged_in=False)
     assert not site.station.alarms.is_open("cell_spread", f"connector:{CP}:1")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_vehicle_that_leaves_behind_a_restart_takes_its_danger_along(
+    site: Site, is_there: bool
+) -> None:
+    await site.run()
+    insulation_fails(site)
+    await site.settle()
+    await site.restart()
+    site.log_in()
+    site.log_in(CP2)
+    if is_there:
+        site.sample(plugged_in=True)
+        await site.tick(10)
+        assert site.station.latches.at((CP, 1))
+    site.sample(plugged_in=False)
+    await site.tick()
+    assert site.station.latches.all() == []
+    assert site.station.alarms.open_alarms() == []
 
 
 def insulation_fails(site: Site) -> None:
