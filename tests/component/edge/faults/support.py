@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from edge.devices.chargers.ykc.frames import Frame
 from edge.local_api import ask
 from ops.bench.safety_rig import FullDisk
 from tests.component.gateway_support import NUMBER, TX, Charger, realtime, record
+from tests.fakes.stopwatch import Stopwatch
 
 ROOT = Path(__file__).resolve().parents[4]
 _MARK = b"listening for charge points on "
@@ -132,12 +132,15 @@ async def charger(port: int, number: str = NUMBER) -> AsyncIterator[Charger]:
         yield link
 
 
-async def beat_s(link: Charger, number: str = NUMBER) -> float:
-    """Return how long a heartbeat waits for its answer: the lag of the agent's loop."""
-    started_s = time.monotonic()
+async def beat_s(link: Charger, number: str = NUMBER, *, pid: int | None = None) -> float:
+    """Return how long a heartbeat waits for its answer: the lag of the agent's loop.
+
+    With the agent's `pid` without what its machine let it wait for a processor.
+    """
+    watch = Stopwatch(*(() if pid is None else (pid,)))
     link.send(messages.Heartbeat(number, 1, 0))
     await link.expect(messages.HeartbeatAnswer)
-    return time.monotonic() - started_s
+    return watch.elapsed_s()
 
 
 async def heard_by_now(link: Charger, number: str = NUMBER) -> list[int]:
@@ -171,12 +174,17 @@ def hot(number: str = NUMBER, tx: str = TX, connector_no: int = 1) -> messages.B
     return messages.BmsStatus(tx, number, connector_no, 40, 120, 7, 80, 21, 0, 0x10)
 
 
-async def overheat_s(link: Charger, number: str = NUMBER, tx: str = TX) -> float:
-    """Overheat the car of connector 1; return the seconds until the stop frame is here."""
+async def overheat_s(
+    link: Charger, number: str = NUMBER, tx: str = TX, *, pid: int | None = None
+) -> float:
+    """Overheat the car of connector 1; return the seconds until the stop frame is here.
+
+    With the agent's `pid` without what its machine let it wait for a processor.
+    """
     link.send(realtime(number, tx, state=3))
     await beat_s(link, number)
-    started_s = time.monotonic()
+    watch = Stopwatch(*(() if pid is None else (pid,)))
     link.send(hot(number, tx))
     stop = await link.expect(messages.RemoteStop)
     assert (stop.charge_point_no, stop.connector_no) == (number, 1)
-    return time.monotonic() - started_s
+    return watch.elapsed_s()

@@ -49,7 +49,7 @@ async def test_a_full_disk_confirms_no_record_and_stops_a_hot_battery(tmp_path: 
             link.send(record())
             await agent.until_alarm("storage_failed")
             assert messages.RecordConfirm.KIND not in await heard_by_now(link)
-            assert await overheat_s(link, tx=TX[:-1] + "2") < _TRIP_LIMIT_S
+            assert await overheat_s(link, tx=TX[:-1] + "2", pid=agent.pid) < _TRIP_LIMIT_S
             assert messages.RecordConfirm.KIND not in await heard_by_now(link)
             (small.folder / "filler").unlink()
             await until_confirmed(link)
@@ -63,7 +63,7 @@ async def test_a_failed_sync_poisons_the_file_until_it_is_read_again(tmp_path: P
     ):
         async with storage_fault(agent.pid, "error=EIO:when=1", log):
             await until_confirmed(link)
-            assert await overheat_s(link, tx=TX[:-1] + "2") < _TRIP_LIMIT_S
+            assert await overheat_s(link, tx=TX[:-1] + "2", pid=agent.pid) < _TRIP_LIMIT_S
         assert NUMBER in str(await agent.ask(do="export"))
     after = log.read_text().partition("EIO")[2].splitlines()
     steps = [
@@ -87,7 +87,7 @@ async def test_every_sync_failing_confirms_nothing_and_stops_a_hot_battery(tmp_p
             link.send(record())
             await agent.until_alarm("storage_failed")
             assert messages.RecordConfirm.KIND not in await heard_by_now(link)
-            assert await overheat_s(link, tx=TX[:-1] + "2") < _TRIP_LIMIT_S
+            assert await overheat_s(link, tx=TX[:-1] + "2", pid=agent.pid) < _TRIP_LIMIT_S
             assert messages.RecordConfirm.KIND not in await heard_by_now(link)
         await until_confirmed(link)
 
@@ -108,12 +108,12 @@ async def test_a_slow_flash_delays_neither_heartbeats_nor_stops(
                 tx = f"{TX[:-1]}{number}"
                 link.send(record(tx=tx))
                 while True:
-                    lags_s.append(await beat_s(link))
+                    lags_s.append(await beat_s(link, pid=agent.pid))
                     if len(lags_s) > 20 * number:
                         break
                     await asyncio.sleep(0.01)
             assert max(lags_s) < _LAG_LIMIT_S
-            assert await overheat_s(link, tx=f"{TX[:-1]}9") < _LAG_LIMIT_S
+            assert await overheat_s(link, tx=f"{TX[:-1]}9", pid=agent.pid) < _LAG_LIMIT_S
         assert "DELAYED" in log.read_text()
 
 
