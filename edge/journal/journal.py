@@ -18,6 +18,7 @@ from msgspec import msgpack
 
 from edge.failpoints import Failpoints
 from edge.journal.store import LANES, Batch, Change, Put, Store, Work
+from edge.journal.waiting import WaitingNote
 from edge.journal.writer import Report, Writer, open_store
 from shared.clock import Clock
 from shared.contracts.events import AnyEvent
@@ -45,7 +46,8 @@ class Journal:
     written once the disk works again, exactly once; meanwhile `failed` says what is wrong. When
     too much waits, at most `pending_max` bytes, new calls are refused: `False` at once, counted in
     `refused`, and never written. State alone is refused first, facts of the alarm lane last; facts
-    that were refused are counted in `lost`.
+    that were refused are counted in `lost`. What waits is lost when the agent ends: the next run
+    finds how much it was in `lost`, and of which kinds of state in `lost_kinds`.
     """
 
     def __init__(
@@ -66,8 +68,14 @@ class Journal:
         """Why nothing can be written at present, None while all is well."""
         self.refused = 0
         """Calls turned away because too much was waiting for the disk."""
-        self.lost = 0
-        """Facts in them."""
+        note = WaitingNote(path.with_name(path.name + "-waiting"))
+        self.lost = note.found.facts
+        """Facts in them, and those that waited for the disk when the run before this one ended."""
+        self.lost_kinds = note.found.kinds
+        """Kinds of state of which something waited then: what was loaded may be older."""
+        if self.lost:
+            text = "journal lost what waited for the disk facts=%d state=%s"
+            logger.error(text, self.lost, ",".join(self.lost_kinds))
         self.damaged = 0
         """State entries that `load` left out because their checksum was wrong."""
         self.parked = store.parked
@@ -88,6 +96,7 @@ class Journal:
         self._writer = Writer(
             opened,
             path=path,
+            note=note,
             clock=clock,
             boot_id=self.boot_id,
             failpoints=failpoints,

@@ -21,6 +21,7 @@ from edge.database import BrokenDatabaseError, move_aside
 from edge.failpoints import Failpoints
 from edge.journal.reserve import Reserve
 from edge.journal.store import Outcome, Store, Work
+from edge.journal.waiting import WaitingNote
 from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Writer:
         opened: Opened,
         *,
         path: Path,
+        note: WaitingNote,
         clock: Clock,
         boot_id: UUID,
         failpoints: Failpoints,
@@ -85,6 +87,7 @@ class Writer:
         self._epoch = opened.store.epoch
         self._parked = opened.store.parked
         self._path = path
+        self._note = note
         self._clock = clock
         self._boot_id = boot_id
         self._failpoints = failpoints
@@ -113,6 +116,7 @@ class Writer:
         while not self._closing:
             if self._clock.monotonic_s() >= reserve_due_s:
                 self._reserve.make()
+                self._note.make()
                 reserve_due_s = self._clock.monotonic_s() + _RESERVE_PERIOD_S
             works = self._take(None)
             if works:
@@ -171,8 +175,11 @@ class Writer:
             self._report(Report(news, outcome, error, recovered, self._epoch, self._parked))
             if error is None:
                 del works[:size]
+                if not works:
+                    self._note.clear()
                 pause_s, told, size = _RETRY_FIRST_S, max(0, told - len(tried)), _GROUP_MAX
                 continue
+            self._note.wait(news)
             told = len(works)
             if self._closing and (tries_at_close := tries_at_close + 1) >= _TRIES_AT_CLOSE:
                 logger.error("journal closed with works=%d unwritten", len(works))

@@ -315,6 +315,8 @@ def load_latches(journal: Journal) -> Latches:
     """Return the stored latches; after damage, with one that blocks the station."""
     damaged = journal.damaged
     latches = Latches(journal.load(latch_book.KIND), trusted=journal.clean)
+    if latch_book.KIND in journal.lost_kinds:
+        latches.distrust()
     if journal.damaged > damaged:
         latches.distrust()
     return latches

@@ -29,7 +29,10 @@ class StoreWatch:
 
     def at_start(self, now_ms: int) -> Effects:
         """Return the alarms that hold at the start."""
-        return self._alarms(now_ms)
+        effects = self._alarms(now_ms)
+        if self._lost:
+            effects.add(self._alarm("facts_lost", now_ms, facts=str(self._lost)))
+        return effects
 
     def on_journal_trouble(self) -> None:
         """The disk fails, works again, its file was broken and is a new one, or a fact parked."""

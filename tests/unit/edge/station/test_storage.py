@@ -317,3 +317,39 @@ async def test_charge_points_get_our_time_daily_while_it_can_be_right(site: Site
     site.station.clocks.hq_offset_ms = lambda: None
     site.clock.jump(-20 * 365 * 86_400)
     assert not login().set_clock
+
+
+@pytest.mark.parametrize(("ends", "facts"), [("crash", "2"), ("restart", "3")])
+async def test_what_waited_for_the_disk_when_the_agent_ended_is_said_lost(
+    site: Site, broken_disk: pytest.MonkeyPatch, ends: str, facts: str
+) -> None:
+    site.station.tell(site.station.state_report())
+    site.station.perform(site.station.alarms.raise_alarm("drill_due", "station", 0))
+    assert not await site.journal.commit([])
+    if ends == "crash":
+        await site.crash(broken_disk.undo)
+    else:
+        await site.journal.close()  # by now it waits, too, that the disk fails
+        broken_disk.undo()
+        site.open()
+    await site.settle()
+    (told,) = [a for a in site.told(e.AlarmRaised) if a.code == "facts_lost"]
+    assert told.params == {"facts": facts}
+    assert site.station.latches.none_set, "none of them waited"
+    await site.restart()
+    assert site.journal.lost == 0, "it is said once"
+
+
+async def test_a_latch_that_waited_for_the_disk_blocks_until_somebody_looked(
+    site: Site, broken_disk: pytest.MonkeyPatch
+) -> None:
+    await site.tick()
+    broken = Latch(CP, 1, "smoke", site.clock.now_ms())
+    site.station.perform(site.station.guard.block(broken, site.at()))
+    assert not await site.journal.commit([])
+    await site.crash(broken_disk.undo)
+    await site.settle()
+    assert site.station.latches.blocks((CP2, 1)) is not None
+    assert site.station.alarms.is_open("latch_unreadable", "station")
+    await site.restart()
+    assert site.station.latches.blocks((CP, 1)) is not None, "until it is reset on site"
