@@ -14,6 +14,7 @@ from cloud.alarms import handlers as alarms_handlers
 from cloud.alarms import pages as alarms_pages
 from cloud.alarms import routes as alarms_routes
 from cloud.alarms import stream as alarms_stream
+from cloud.alarms.notify import edit_pages as notify_edit_pages
 from cloud.alarms.notify import pages as notify_pages
 from cloud.alarms.notify import routes as notify_routes
 from cloud.console import pages as console_pages
@@ -58,6 +59,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     alarms_pages.router,
     drill_pages.router,
     notify_pages.router,
+    notify_edit_pages.router,
     trip_pages.router,
     console_pages.router,
 )

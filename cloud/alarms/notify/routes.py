@@ -45,7 +45,7 @@ async def create_channel(
     body: ChannelCreate, request: Request, session: SessionDep, staff: Admin, clock: ClockDep
 ) -> ChannelMade:
     """Make a channel; a webhook's secret is in this answer and nowhere else."""
-    await _refuse_unreachable(request, body.kind, body.target)
+    await refuse_unreachable(request, body.kind, body.target)
     channel = await service.create_channel(
         session,
         operator_id=staff.operator_id,
@@ -63,7 +63,7 @@ async def change_channel(
     """Change a channel; switched off it sends nothing more, not even what waits."""
     channel = await service.channel_by_id(session, staff.operator_id, channel_id)
     changes = body.model_dump(exclude_none=True)
-    await _refuse_unreachable(request, channel.kind, changes.get("target"))
+    await refuse_unreachable(request, channel.kind, changes.get("target"))
     before = {name: getattr(channel, name) for name in changes}
     await service.change_channel(session, channel, changes)
     note_change(request, before=before, after=changes)
@@ -122,7 +122,7 @@ async def create_rule(
     rule = await service.save_rule(
         session,
         operator_id=staff.operator_id,
-        values=await _values(session, staff.operator_id, body),
+        values=await values_of(session, staff.operator_id, body),
         by=staff.name,
         now=clock.now(),
     )
@@ -144,7 +144,7 @@ async def change_rule(
 ) -> RuleRead:
     """Replace what a rule says."""
     rule = await service.rule_by_id(session, staff.operator_id, rule_id)
-    values = await _values(session, staff.operator_id, body)
+    values = await values_of(session, staff.operator_id, body)
     changed = {name: value for name, value in values.items() if getattr(rule, name) != value}
     note_change(request, before={name: getattr(rule, name) for name in changed}, after=changed)
     await service.save_rule(
@@ -216,7 +216,7 @@ async def redeliver(
     return DeliveryRead.of(notice)
 
 
-async def _refuse_unreachable(request: Request, kind: ChannelKind, target: str | None) -> None:
+async def refuse_unreachable(request: Request, kind: ChannelKind, target: str | None) -> None:
     """Refuse a webhook that no notice could reach. Raises ForbiddenAddressError."""
     if kind is ChannelKind.WEBHOOK and target is not None:
         await check_target(target, request.app.state.webhook_networks)
@@ -226,7 +226,8 @@ def _channel(channel: Channel) -> ChannelRead:
     return ChannelRead.model_validate(channel.model_dump(exclude={"secret"}))
 
 
-async def _values(session: AsyncSession, operator_id: UUID, body: RuleBody) -> dict[str, object]:
+async def values_of(session: AsyncSession, operator_id: UUID, body: RuleBody) -> dict[str, object]:
+    """Return a rule as it is stored. Raises StationNotFoundError."""
     stations = [await lookup.station_by_no(session, operator_id, no) for no in body.stations]
     return {
         **body.model_dump(exclude={"stations", "chain"}),
