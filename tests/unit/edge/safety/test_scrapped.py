@@ -11,7 +11,8 @@ from edge.devices.chargers import reports as r
 from edge.local_actions import SiteActions
 from edge.station.pins import hash_pin
 from shared.contracts import commands as c
-from shared.contracts.protection import Pin
+from shared.contracts.protection import OutputKind, Pin
+from tests.fakes.field import Field, document, output
 from tests.fakes.station_site import CP, CP2, Site
 
 PIN = "274913"
@@ -81,3 +82,16 @@ async def test_a_stop_that_nobody_can_prove_any_more_is_no_alarm_for_ever(site: 
         await site.tick()
     assert not site.station.alarms.is_open("stop_not_confirmed", f"connector:{CP2}:1")
     assert not site.station.safety.stopping(PLACE)
+
+
+async def test_what_was_not_seen_to_stop_is_cut_off_when_it_is_given_up(site: Site) -> None:
+    field = Field(site)
+    field.install(document(output("k1", OutputKind.CONTACTOR, connectors=(PLACE,))))
+    field.calm()
+    field.pass_s(1.0)
+    site.points.wishes.clear()
+    assert site.station.safety.stopping(PLACE)
+    assert not field.coils.get("k1")
+    await site.command(c.PublishRegistry(version=2, charge_points=(ONE,)))
+    assert field.coils["k1"]
+    assert "isolated" in {latch.cause for latch in site.station.latches.at(PLACE)}
