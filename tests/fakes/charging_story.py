@@ -70,8 +70,9 @@ class Story:
     """What happens. Seconds count from the start of the charge, which is at `start_ms`.
 
     `curve` is (seconds, watts) pieces; the charge ends with them. `late_s` says how late each frame
-    arrives, in turn. `ahead_ms` is the charge point's clock minus ours; `obeys`: it takes our time
-    when it is told. `steps`: somebody sets our clock, by ms at a time.
+    arrives, in turn, and `clock_answer_s` how late 0x55 does. `ahead_ms` is the charge point's
+    clock minus ours; `obeys`: it takes our time when it is told. `steps`: somebody sets our clock,
+    by ms at a time.
     """
 
     version: TariffVersion
@@ -85,6 +86,7 @@ class Story:
     late_s: tuple[float, ...] = (0.0,)
     ahead_ms: int = 0
     obeys: bool = True
+    clock_answer_s: float = 0.0
     steps: tuple[tuple[float, int], ...] = ()
     stores: bool = True
     meter_start_dwh: int = 1_000_000
@@ -432,6 +434,7 @@ class _Teller:
                     assert told is not None
                     self.point.set_clock(at_ms, round(told.timestamp() * 1000) - at_ms)
                 now = cp56(at_ms + self.point.ahead_ms, self.story.zone)
+                self._arrived_ms = at_ms + round(self.story.clock_answer_s * 1000)
                 self._send(m.TimeSyncAnswer(NUMBER, now), at_ms)
         answers = self._send(m.TariffCheck(NUMBER, self._model_no), at_ms)
         for stored in self._stored:

@@ -105,6 +105,7 @@ def stories(draw: st.DrawFn) -> Story:
         late_s=tuple(draw(st.lists(_within(0, 2), min_size=1, max_size=4))),
         ahead_ms=draw(st.one_of(st.just(0), st.integers(-55_000, 55_000))),
         obeys=draw(st.booleans()),
+        clock_answer_s=draw(st.sampled_from((0.0, 1.0, 9.0))),
         steps=tuple(draw(st.lists(step, max_size=1))),
         stores=draw(st.booleans()),
         ends_idle_first=draw(st.booleans()),
@@ -130,6 +131,7 @@ def _but(**changes: Any) -> Story:
 @given(story=stories())
 @example(_but(ahead_ms=50_000, obeys=False))
 @example(_but(ahead_ms=-50_000, obeys=False, record_comes=False, record_comes_late=True))
+@example(_but(clock_answer_s=9.0))
 @example(_but(curve=((1200.0, RATED_W), (1200.0, 0)), sample_s=30.0, phase_s=15.0))
 @example(_but(curve=RAMPS, outages=(Outage(0.2, 3000),), stores=False))
 @example(_but(curve=RAMPS, outages=(Outage(0.2, 3000),), stores=True))

@@ -74,8 +74,12 @@ def clock_answered(
     """0x55."""
     answered: messages.TimeSyncAnswer = message
     offset_ms = translate.clock_offset_ms(answered.current_time, zone, now)
+    exchange = peer.awaited(frame.kind)
+    if exchange is not None and offset_ms is not None and offset_ms < 0:
+        # It was read before its answer came, and is behind by what that does not explain.
+        offset_ms = min(offset_ms + int(exchange.waited_s(now) * 1000), 0)
     out.reports.append(ClockRead(now, peer.number, offset_ms))
-    if exchange := peer.awaited(frame.kind):
+    if exchange is not None:
         peer.finish(out, exchange, now, Outcome.DONE)
 
 

@@ -79,6 +79,10 @@ class Exchange:
         """What an answer is matched by: never by its sequence, which many do not copy."""
         return self.answer, self.connector_no
 
+    def waited_s(self, now: Moment) -> float:
+        """Return how long ago the present frame was sent first."""
+        return now.mono_s - self.deadline_s + self.wait_s * (self.tries - self.tries_left)
+
 
 class OpenRequest:
     """A 0x31 or 0xA1 that waits for the station's decision."""

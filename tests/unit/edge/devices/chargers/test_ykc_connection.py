@@ -613,6 +613,7 @@ def test_the_clock_of_a_charge_point_is_compared(talk: Talk) -> None:
 def test_a_clock_is_compared_with_its_date_across_midnight_and_new_year(
     talk: Talk, ours: str, off_s: int
 ) -> None:
+    talk.hear(messages.TimeSyncAnswer(NUMBER, Cp56Time.from_utc(from_ms(talk.now.wall_ms), ZONE)))
     talk.now_s = (to_ms(datetime.fromisoformat(ours)) - WALL_MS) / 1000 + 100
     theirs = Cp56Time.from_utc(from_ms(talk.now.wall_ms + off_s * 1000), ZONE)
     talk.hear(messages.TimeSyncAnswer(NUMBER, theirs))
