@@ -377,6 +377,36 @@ async def test_hq_allots_each_of_its_parallel_orders_a_limit_of_its_own(site: Si
     assert site.points.of(w.StopRemotely) == []
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (c.AccessEntry(token=Token(TokenKind.CARD, CARD), frozen=True),),
+        (c.AccessEntry(token=Token(TokenKind.CARD, CARD), expires_at=from_ms(1)),),
+        (c.AccessEntry(token=Token(TokenKind.CARD, CARD), limit_fen=1),),
+        (),
+    ],
+    ids=["frozen", "expired", "no limit left", "unknown"],
+)
+async def test_whoever_started_may_stop_whatever_became_of_the_token(
+    site: Site, entries: tuple[c.AccessEntry, ...]
+) -> None:
+    number = await site.run()
+    await site.command(c.PublishAccessList(version=99, entries=entries))
+    assert not (await answer(site, connector_no=2)).accepted
+    site.charging(number, 1000)
+    assert site.points.of(w.StopRemotely) == [], "what was permitted goes on"
+    running = site.station.book.by_number(number)
+    assert running is not None
+    await site.command(c.StopTransaction(transaction_id=running.transaction_id))
+    assert [stop.connector_no for stop in site.points.of(w.StopRemotely)] == [1]
+    confirm = site.record(number, 1000)  # as after a stop with the card at the device itself
+    await site.settle()
+    assert (CP, confirm) in site.points.confirmed
+    assert [ended.transaction_id for ended in site.told(e.TransactionEnded)] == [
+        running.transaction_id
+    ]
+
+
 async def test_stopping_one_of_a_group_stops_all(site: Site) -> None:
     numbers = [await site.start(connector_no=n, parallel_no="0001") for n in (1, 2)]
     for connector_no, number in enumerate(numbers, 1):
