@@ -301,7 +301,11 @@ async def review_lost(session: AsyncSession, *, now: datetime, limit: int = 200)
     """
     lost = (
         select(Order)
-        .where(col(Order.state).in_(_RUNNING), Order.updated_at < now - _LOST_AFTER)
+        .where(
+            col(Order.state).in_(_RUNNING),
+            col(Order.ended_by).is_(None),
+            Order.updated_at < now - _LOST_AFTER,
+        )
         .limit(limit)
     )
     found = (await session.scalars(lost)).all()
