@@ -205,7 +205,7 @@ async def test_a_hot_battery_shows_in_bms_frames_until_the_station_stops_it(
 
 
 async def test_two_points_with_one_number(platform: FakePlatform, point: ChargePoint) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await point.second_login("127.0.0.2")
     assert platform.connections == 2
 

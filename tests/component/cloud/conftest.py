@@ -209,7 +209,7 @@ class TestStation:
     async def committed(self, *sent: Sent) -> None:
         """Wait until HQ has acknowledged these batches."""
         wanted = {(each.lane, each.seq) for each in sent}
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(lambda: wanted <= self.acked)
 
 
@@ -285,7 +285,7 @@ def meter(charge_point_no: str, at_ms: int, energy_dwh: int, connector_no: int =
     return Sample(SampleKind.METER, charge_point_no, connector_no, None, at_ms, values)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Wait until something outside this process is so."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - another process has no event

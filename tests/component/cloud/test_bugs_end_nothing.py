@@ -59,7 +59,7 @@ async def test_a_command_that_nobody_can_read_fails_and_the_next_is_sent(
         await connection.exec_driver_sql(
             "UPDATE core_command SET command = '\\x93' WHERE id = $1", (bad,)
         )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         command_id, _ = await link.commands.get()
     assert command_id == good
 

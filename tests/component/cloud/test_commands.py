@@ -44,7 +44,7 @@ async def test_adding_a_charge_point_tells_the_station_until_it_answers(
         url, json={"charge_point_no": NUMBER, "connector_count": 2}, headers=admin
     )
     assert answer.status_code == 201, answer.text
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         command_id, command = await link.commands.get()
         again, _ = await link.commands.get()  # two seconds later
     assert again == command_id
@@ -71,7 +71,7 @@ async def test_a_station_that_has_an_older_registry_is_sent_it(
         registry_version=0,
     )
     await link.committed(await link.send(Lane.STATE, report))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             _, command = await link.commands.get()
             if isinstance(command, PublishRegistry):
@@ -97,7 +97,7 @@ async def test_what_rolls_back_is_not_sent_and_what_expires_is_settled(
         stop = await enqueue_command(
             session, station.id, StopTransaction(transaction_id=late), expires_at=None, now=now
         )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         command_id, _ = await link.commands.get()
     assert command_id == stop
 
@@ -139,7 +139,7 @@ async def test_a_password_is_kept_no_longer_than_it_is_to_be_sent(
     async with sessions() as session, session.begin():
         await enqueue_command(session, station.id, _firmware("hush-late"), expires_at=late, now=now)
         await enqueue_command(session, station.id, _firmware("hush-told"), expires_at=None, now=now)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         command_id, command = await link.commands.get()
     assert isinstance(command, UpdateFirmware)
     assert command.password == "hush-told"

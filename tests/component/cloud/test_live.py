@@ -41,7 +41,7 @@ async def address(api: FastAPI) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -84,12 +84,12 @@ async def test_values_come_from_telemetry_and_are_overtaken_by_the_live_lane(
         [connector] = (await client.get(url, headers=viewer)).json()["connectors"]
         return dict(connector)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while "energy_dwh" not in (values := await read()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert (values["energy_dwh"], values["values_at_ms"]) == (777, at_ms - 5000)
     await send_live(link, 60_000)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (values := await read()).get("power_w") != 60_000:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert values["power_w"] == 60_000
@@ -107,7 +107,7 @@ async def test_looking_asks_the_station_for_values_and_a_break_misses_nothing(
     async with httpx.AsyncClient(headers=viewer, timeout=10) as browser:
         async with browser.stream("GET", url) as stream:
             lines = stream.aiter_lines()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 _, command = await link.commands.get()
             assert isinstance(command, Watch)
             await send_live(link, 1)
@@ -149,7 +149,7 @@ async def test_one_stream_carries_several_stations_and_goes_on_in_each(
     ):
         async with browser.stream("GET", url) as stream:
             lines = stream.aiter_lines()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await asyncio.gather(link.commands.get(), other.commands.get())
             await send_live(link, 1)
             await next_update(lines)

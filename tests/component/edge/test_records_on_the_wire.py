@@ -186,7 +186,7 @@ async def test_hq_is_told_where_the_frames_of_a_transaction_stand(tmp_path: Path
         journal, facts = station.agent.journal, []
         ready = asyncio.Event()
         journal.on_ready(ready.set)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (facts and isinstance(facts[-1], TransactionFramesLogged)):
                 while batch := journal.head(Lane.BILL):
                     facts += unpack_events(batch.body)

@@ -208,7 +208,7 @@ async def test_a_serial_port_answers_with_whole_frames(models: Path) -> None:
     async with SensorSite(LAYOUT, load_profiles(models), default=line):
         os.write(ours, bytes.fromhex("02050000ff008c09"))
         answer = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(answer) < 8:
                 with contextlib.suppress(BlockingIOError):
                     answer += os.read(ours, 100)

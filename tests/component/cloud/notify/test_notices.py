@@ -401,7 +401,7 @@ async def test_an_e_mail_says_what_to_do(watch: Watch) -> None:
         await watch.rule((0, channel))
         await watch.raised()
         await watch.turns()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             mail = await smtp.mails.get()
     [notice] = await watch.notices()
     assert mail["Subject"] == "[Critical] Alarm Station S-1: Smoke"

@@ -41,7 +41,7 @@ async def log_in(page: Page, url: str, name: str) -> None:
     await page.fill("#username", name)
     await page.fill("#password", PASSWORD)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
+    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=30_000)
 
 
 async def form_token(page: Page) -> str:

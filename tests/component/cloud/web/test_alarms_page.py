@@ -89,7 +89,7 @@ async def test_a_fire_is_seen_within_a_second_and_its_figures_follow(
     smoke = raised("smoke", Severity.CRITICAL, "sensor:smoke-a")
     sent_s = time.monotonic()
     await link.send(Lane.ALARM, smoke)
-    await expect(page.locator("#news")).to_contain_text("Smoke", timeout=5000)
+    await expect(page.locator("#news")).to_contain_text("Smoke")
     await expect(page.locator(".alarm.is-critical")).to_contain_text("call the fire brigade")
     took_s = time.monotonic() - sent_s
     assert took_s < 1.5, f"{took_s} s"
@@ -97,12 +97,12 @@ async def test_a_fire_is_seen_within_a_second_and_its_figures_follow(
     await expect(page.get_by_text("Put aside", exact=True)).to_have_count(1)  # the filter's
 
     await page.get_by_role("link", name="Smoke").click()
-    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
+    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=30_000)
     await link.committed(await link.send(Lane.ALARM, tripped(smoke)))
     on_site = AlarmAcknowledged(occurred_at=datetime.now(UTC), alarm_id=smoke.alarm_id, by="王")
     await link.committed(await link.send(Lane.ALARM, on_site))
     trips = page.locator("[data-part=trips]")
-    await expect(trips).to_contain_text("12.4 ms", timeout=8000)
+    await expect(trips).to_contain_text("12.4 ms")
     for figure in ("18.9 ms", "31.0 ms", "1830 ms"):
         await expect(trips).to_contain_text(figure)
     row = page.locator("[data-part=history] tr", has_text="王")
@@ -121,10 +121,10 @@ async def test_what_is_new_is_said_in_the_pages_language_not_the_browsers(
     page = await browser.new_page(viewport=PHONE, locale="en-GB")
     await log_in(page, f"{hq_url}/alarms", dispatcher)
     await page.goto(f"{hq_url}/alarms?lang=zh")
-    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=10_000)
+    await expect(page.locator("#link[data-now=live]")).to_be_visible(timeout=30_000)
     await api.state.alarm_feed.listening.wait()
     await link.send(Lane.ALARM, raised("smoke", Severity.CRITICAL, "sensor:smoke-a"))
-    await expect(page.locator("#news")).to_have_text("新的紧急告警: 烟雾报警", timeout=5000)
+    await expect(page.locator("#news")).to_have_text("新的紧急告警: 烟雾报警")
     async with page.expect_download() as download:
         await page.get_by_role("link", name="CSV").click()
     path = await (await download.value).path()
@@ -247,7 +247,7 @@ async def test_the_overview_shows_the_worst_first_and_leads_to_it(
     smoke = raised("smoke", Severity.CRITICAL, "zone:A")
     await link.send(Lane.ALARM, smoke)
     first = page.locator("[data-part=alarms] .alarm").first
-    await expect(first).to_contain_text("Smoke", timeout=1500)
+    await expect(first).to_contain_text("Smoke", timeout=4000)
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Alarms").click()
     await page.wait_for_url(re.compile(r"/alarms$"))
 

@@ -125,19 +125,17 @@ async def test_a_document_is_on_its_way_then_refused_then_agreed(
     standing = page.locator("[data-part=standing]")
     await expect(standing).to_contain_text("HQ has published nothing for this station.")
     first = await published(sessions, station, DOCUMENT, 0)
-    await expect(standing).to_contain_text("On its way", timeout=8000)
+    await expect(standing).to_contain_text("On its way")
     await expect(standing).to_contain_text("has not said yet")
     command_id, command = await link.commands.get()
     assert isinstance(command, PublishProtection)
     refused = settled(command_id, Outcome.REJECTED, "devices[0].profile: no such profile")
     await link.committed(await link.send(Lane.STATE, refused))
     # The place is said by name, not by number.
-    await expect(standing).to_contain_text(
-        "devices[smoke-a].profile: no such profile", timeout=8000
-    )
+    await expect(standing).to_contain_text("devices[smoke-a].profile: no such profile")
     await expect(standing).to_contain_text("Refused")
     await link.committed(await link.send(Lane.STATE, activated(first)))
-    await expect(standing).to_contain_text("As HQ wants", timeout=8000)
+    await expect(standing).to_contain_text("As HQ wants")
     await page.reload()
     for fold in ("Zones", "Devices", "Outputs"):
         await page.locator("summary", has_text=fold).click()
@@ -266,7 +264,7 @@ async def test_a_drill_is_started_and_its_results_appear(
     await expect(page.locator("h1")).to_have_text("Not possible as things stand")
     await page.go_back()
     await link.committed(await link.send(Lane.STATE, settled(command_id, Outcome.DONE)))
-    await expect(state).to_contain_text("begun", timeout=8000)
+    await expect(state).to_contain_text("begun")
     finished = DrillFinished(
         occurred_at=datetime.now(UTC),
         drill_id=uuid4(),
@@ -278,7 +276,7 @@ async def test_a_drill_is_started_and_its_results_appear(
     )
     await link.committed(await link.send(Lane.STATE, finished))
     row = page.locator("[data-part=drills] tbody tr")
-    await expect(row).to_contain_text("read back after 180 ms", timeout=8000)
+    await expect(row).to_contain_text("read back after 180 ms")
     await expect(row).to_contain_text("Loudspeaker silent")
     await expect(row).to_contain_text("Something failed")
     assert seen.foreign == []
@@ -300,9 +298,7 @@ async def test_a_refused_drill_says_why(
     command_id, _ = await link.commands.get()
     refused = settled(command_id, Outcome.REJECTED, "drill_alarm")
     await link.committed(await link.send(Lane.STATE, refused))
-    await expect(page.locator("[data-part=state]")).to_contain_text(
-        "被拒绝: 存在告警时不能演练", timeout=8000
-    )
+    await expect(page.locator("[data-part=state]")).to_contain_text("被拒绝: 存在告警时不能演练")
 
 
 async def test_pages_of_protection_fit_every_screen_language_and_theme(

@@ -97,12 +97,12 @@ async def test_an_instruction_is_sent_arrives_and_is_read(
     assert isinstance(command, Instruct)
     assert (command.text_en, command.by) == ("Switch off the north row", dispatcher)
     await link.committed(await link.settle(command_id))
-    await expect(row).to_contain_text("On the screen", timeout=8000)
+    await expect(row).to_contain_text("On the screen")
     read = InstructionAcknowledged(
         occurred_at=datetime.now(UTC), instruction_id=command.instruction_id, by="王"
     )
     await link.committed(await link.send(Lane.ALARM, read))
-    await expect(row).to_contain_text("Read by 王", timeout=8000)
+    await expect(row).to_contain_text("Read by 王")
     assert seen == Seen()
 
 
