@@ -27,6 +27,11 @@ class Decision(Struct, frozen=True):
     limit_fen: int = NO_LIMIT
 
 
+def is_barred(token: AccessToken, now: datetime) -> bool:
+    """Whether a token may start nothing, whatever it has left: frozen or expired."""
+    return token.frozen or (token.expires_at is not None and token.expires_at <= now)
+
+
 def decide(
     token: AccessToken | None,
     *,
@@ -47,7 +52,7 @@ def decide(
     if token is None:
         vin = kind is TokenKind.VIN
         return _refuse(RefusalReason.UNKNOWN_VIN if vin else RefusalReason.UNKNOWN_TOKEN)
-    if token.frozen or (token.expires_at is not None and token.expires_at <= now):
+    if is_barred(token, now):
         return _refuse(RefusalReason.TOKEN_FROZEN)
     if not allowed_here:
         return _refuse(RefusalReason.NOT_ALLOWED_HERE)

@@ -15,7 +15,7 @@ from sqlmodel import col, delete, func, select
 
 from cloud.access.lists import publish_lists
 from cloud.access.models import AccessToken, Exposure, Reservation, Scope
-from cloud.access.rules import NO_LIMIT, SHAPES, Decision, decide
+from cloud.access.rules import NO_LIMIT, SHAPES, Decision, decide, is_barred
 from cloud.core.errors import BusinessError, NotFoundError
 from shared.clock import to_ms
 from shared.contracts.events import Token
@@ -208,6 +208,8 @@ async def left_for(
 ) -> int | None:
     """Return what a running order of a token may cost at most, None without a limit.
 
+    Of a token that may start nothing, frozen or expired, no more than it is counted at now.
+
     Args:
         session: An open transaction; the token stays locked until it ends.
         operator_id: Whose token.
@@ -220,13 +222,16 @@ async def left_for(
     if found is None:
         return None
     await session.refresh(found, with_for_update=True)
+    # An order that is without limit already cannot be raised.
+    barred = beside_fen != NO_LIMIT and is_barred(found, now)
     if found.limit_fen == NO_LIMIT:
-        return None
+        return beside_fen if barred else None
     exposure_fen = await exposure_of(session, operator_id=operator_id, token=token)
     exposure_fen += await _reserved(
         session, operator_id=operator_id, token=token, now=now, but_at=place
     )
-    return found.limit_fen - exposure_fen + beside_fen
+    left_fen = found.limit_fen - exposure_fen + beside_fen
+    return min(left_fen, beside_fen) if barred else left_fen
 
 
 async def reserve(

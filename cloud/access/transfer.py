@@ -58,18 +58,13 @@ async def import_tokens(
     return made, len(rows) - made
 
 
-async def token_lines(
-    sessions: Sessions, operator_id: UUID, numbers: Mapping[UUID, str]
-) -> AsyncIterator[bytes]:
-    """Yield all tokens of an operator as a file, passwords left out, the newest first.
-
-    `numbers` are those of the stations, by id.
-    """
+async def token_lines(sessions: Sessions, operator_id: UUID) -> AsyncIterator[bytes]:
+    """Yield all tokens of an operator as a file, passwords left out, the newest first."""
     yield header_line()
     statement = select(AccessToken).where(AccessToken.operator_id == operator_id)
     async for tokens in parts_of(sessions, statement, col(AccessToken.id)):
         async with sessions() as session:
-            places = await _places(session, tokens, numbers)
+            places = await _places(session, operator_id, tokens)
             exposures = await _exposures(session, operator_id, tokens)
         yield b"".join(
             token_line(token, sorted(places[token.id]), exposures.get((token.kind, token.value), 0))
@@ -78,13 +73,14 @@ async def token_lines(
 
 
 async def _places(
-    session: AsyncSession, tokens: Sequence[AccessToken], numbers: Mapping[UUID, str]
+    session: AsyncSession, operator_id: UUID, tokens: Sequence[AccessToken]
 ) -> dict[UUID, list[str]]:
-    scoped = await session.execute(
-        select(Scope.token_id, Scope.station_id).where(
-            col(Scope.token_id).in_([token.id for token in tokens])
-        )
+    statement = select(Scope.token_id, Scope.station_id).where(
+        col(Scope.token_id).in_([token.id for token in tokens])
     )
+    scoped = (await session.execute(statement)).all()
+    # After the scopes: a station may be added while somebody reads the file.
+    numbers = {each.id: each.station_no for each in await lookup.stations_of(session, operator_id)}
     places: dict[UUID, list[str]] = defaultdict(list)
     for token_id, station_id in scoped:
         places[token_id].append(numbers[station_id])

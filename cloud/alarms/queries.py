@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import RANK
+from cloud.core.columns import UtcDateTime
 from cloud.core.pagination import CursorError
 from shared.contracts.words import Severity
 
 GROUPS_MAX = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
 
 
 class View(StrEnum):
@@ -112,7 +115,7 @@ async def open_alarms(
     """
     is_open = _conditions(operator_id, Filter(), now)
     aside = sa.func.coalesce(sa.and_(*_of_view(View.SHELVED, now)), sa.false())
-    order = (col(Alarm.drill), aside, _rank, col(Alarm.id).desc())
+    order = (col(Alarm.drill), aside, _rank, col(Alarm.raised_at).desc(), col(Alarm.id).desc())
     rows = (
         await session.scalars(select(Alarm).where(*is_open).order_by(*order).limit(limit))
     ).all()
@@ -135,17 +138,22 @@ async def worst_first(
     """
     place = sa.tuple_(col(Alarm.drill), _rank)
     if cursor:
-        drill, rank, last_id = _read_cursor(cursor)
+        drill, rank, last_at, last_id = _read_cursor(cursor)
         here = sa.tuple_(sa.literal(drill), sa.literal(rank))
+        newer = sa.tuple_(col(Alarm.raised_at), col(Alarm.id))
+        last_place = sa.tuple_(sa.literal(last_at, UtcDateTime), sa.literal(last_id, sa.Uuid))
         statement = statement.where(
-            sa.or_(place > here, sa.and_(place == here, col(Alarm.id) < last_id))
+            sa.or_(place > here, sa.and_(place == here, newer < last_place))
         )
-    ordered = statement.order_by(col(Alarm.drill), _rank, col(Alarm.id).desc())
+    ordered = statement.order_by(
+        col(Alarm.drill), _rank, col(Alarm.raised_at).desc(), col(Alarm.id).desc()
+    )
     rows = (await session.scalars(ordered.limit(limit + 1))).all()
     if len(rows) <= limit:
         return rows, ""
     last = rows[limit - 1]
-    return rows[:limit], f"{int(last.drill)}.{RANK[last.severity]}.{last.id}"
+    raised_us = (last.raised_at - _EPOCH) // _US
+    return rows[:limit], f"{int(last.drill)}.{RANK[last.severity]}.{raised_us}.{last.id}"
 
 
 async def counts_by_severity(
@@ -168,11 +176,12 @@ async def count_aside(session: AsyncSession, operator_id: UUID, now: datetime) -
     return count or 0
 
 
-def _read_cursor(cursor: str) -> tuple[bool, int, UUID]:
+def _read_cursor(cursor: str) -> tuple[bool, int, datetime, UUID]:
     try:
-        drill, rank, last_id = cursor.split(".")
-        return bool(int(drill)), min(int(rank), len(RANK)), UUID(last_id)
-    except ValueError as error:
+        drill, rank, raised_us, last_id = cursor.split(".")
+        raised_at = _EPOCH + int(raised_us) * _US
+        return bool(int(drill)), min(int(rank), len(RANK)), raised_at, UUID(last_id)
+    except (ValueError, OverflowError) as error:
         raise CursorError("this cursor is not one of this list") from error
 
 

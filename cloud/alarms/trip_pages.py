@@ -140,6 +140,7 @@ async def export_trips(
         sessions,
         matching_trips(staff.operator_id, _filter(wanted, stations)),
         {station.id: station for station in stations},
+        await titles_of(session, staff.operator_id, {station.id for station in stations}),
         chinese=texts_for(request).chinese,
     )
     return csv_answer(lines, "trips.csv")

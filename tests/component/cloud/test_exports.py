@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from sqlmodel import select
 
-from cloud.access.models import AccessToken
+from cloud.access.models import AccessToken, Scope
 from cloud.access.transfer import token_lines
 from cloud.alarms.csv_file import csv_lines
 from cloud.alarms.models import Alarm
@@ -20,6 +20,7 @@ from cloud.orders.export import order_lines
 from cloud.orders.models import Order
 from cloud.orders.rules import OrderState
 from cloud.stations.models import Station
+from cloud.stations.service import create_station
 from shared.contracts.words import Severity, TokenKind
 from tests.component.cloud.conftest import NOW
 
@@ -115,6 +116,37 @@ async def test_tokens(sessions: Sessions, station: Station, database: asyncpg.Co
             )
         )
     await copy(database, "access_token", "value", "'fleet-' || n")
-    count, values, peak = await read(token_lines(sessions, station.operator_id, {}))
+    count, values, peak = await read(token_lines(sessions, station.operator_id))
     assert (count, len(values)) == (ROWS, ROWS)
     assert peak < PEAK_BYTES
+
+
+async def test_a_station_that_is_added_while_somebody_reads_is_in_the_file(
+    sessions: Sessions, station: Station, database: asyncpg.Connection
+) -> None:
+    token = AccessToken(
+        id=UUID(int=1),
+        operator_id=station.operator_id,
+        kind=TokenKind.ACCOUNT,
+        value="fleet",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    async with sessions() as session, session.begin():
+        session.add(token)
+    lines = token_lines(sessions, station.operator_id)
+    await anext(lines)
+    async with sessions() as session, session.begin():
+        added, _ = await create_station(
+            session,
+            operator_id=station.operator_id,
+            station_no="S-ADDED",
+            name_zh="",
+            name_en="",
+            time_zone="Asia/Shanghai",
+            now=NOW,
+        )
+        await session.flush()
+        scope = Scope(token_id=token.id, station_id=added.id, operator_id=station.operator_id)
+        session.add(scope)
+    assert b"S-ADDED" in await anext(lines)

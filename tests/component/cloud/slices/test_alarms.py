@@ -448,6 +448,24 @@ async def test_a_long_list_is_read_in_parts_worst_first(world: World) -> None:
         await queries.worst_first(world.session, statement, cursor="x.y", limit=2)
 
 
+async def test_what_comes_in_one_batch_is_listed_by_when_it_was_raised(world: World) -> None:
+    """A batch is all received at once, and may tell of what was raised later first."""
+    minutes = (3, 1, 5, 2, 4)
+    await world.deliver(*(minor(n, minute=n, object=f"sensor:door{n}") for n in minutes))
+    operator_id = world.station.operator_id
+    newest = [f"sensor:door{n}" for n in (5, 4, 3, 2, 1)]
+    rows, *_ = await queries.open_alarms(world.session, operator_id, now=END, limit=9)
+    assert [row.object for row in rows] == newest
+    statement = queries.matching(operator_id, Filter(), END)
+    cursor, objects = "", []
+    for limit in (2, 2, 2):
+        part, cursor = await queries.worst_first(
+            world.session, statement, cursor=cursor, limit=limit
+        )
+        objects += [row.object for row in part]
+    assert (objects, cursor) == (newest, "")
+
+
 async def test_a_trip_gets_its_figures_as_they_come(world: World) -> None:
     tripped = SafetyTripped(
         occurred_at=START,

@@ -84,3 +84,28 @@ async def test_a_limit_leaves_alone_what_was_just_allowed_elsewhere(world: World
     with pytest.raises(TokenRefusedError):
         await change(world, 20_001)
     await change(world, 20_000)
+
+
+@pytest.mark.parametrize("changes", [{"frozen": True}, {"expires_at": NOW - timedelta(minutes=1)}])
+async def test_a_token_that_may_not_start_may_not_have_its_charge_cost_more(
+    world: World, changes: dict[str, object]
+) -> None:
+    await world.deliver(world.authorized(), world.started())
+    found = await access.find_token(
+        world.session, operator_id=world.station.operator_id, token=CARD
+    )
+    assert found is not None
+    await access.change_token(
+        world.session,
+        operator_id=world.station.operator_id,
+        token_id=found.id,
+        now=NOW,
+        limit_fen=100_000,
+        **changes,
+    )
+    with pytest.raises(TokenRefusedError):
+        await change(world, 20_001)
+    await change(world, 20_000)
+    await change(world, 1_000)
+    await change(world, 0)  # as much as it may already
+    assert await counted_fen(world) == 20_000

@@ -122,7 +122,10 @@ async def test_drills_are_marked_and_lists_narrowed_and_exported(
     text = await asyncio.to_thread(path.read_text, "utf-8-sig")
     [line] = csv.DictReader(io.StringIO(text))
     assert line["station_no"] == station.station_no
-    assert line["connectors"] == f"{NUMBER}:1 {NUMBER}:2"
+    assert line["station"] == station.name_en
+    assert line["connectors"] == f"{NUMBER} #1 #2"
+    assert (line["place"], line["zone"]) == ("Sensor smoke-a", "Zone A")
+    assert (line["object"], line["zone_name"]) == ("sensor:smoke-a", "A")
     assert (line["title"], line["stop_sent_us"], line["alarm_id"]) == ("Smoke", "1240", "")
     assert line["at"].endswith("+08:00")
     today = f"{datetime.now(UTC):%Y-%m-%d}"
