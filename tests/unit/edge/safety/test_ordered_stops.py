@@ -295,6 +295,29 @@ async def test_what_a_rule_finds_where_hq_has_ordered_is_not_hqs_to_lift(site: S
     assert site.station.alarms.is_open(CODE, alarm.object)
 
 
+async def test_what_hq_orders_where_a_rule_has_tripped_is_not_lifted_by_the_rule(
+    site: Site,
+) -> None:
+    rule = p.Threshold(
+        rule_id="hot",
+        code=CODE,
+        select=p.Select(quantity=p.Quantity.BATTERY_TEMP_MAX_C),
+        above=45.0,
+    )
+    field = plant(site, rules=(rule,))
+    number = await site.run()
+    site.charging(number, 100, battery_temp_max_c=50)
+    await site.command(order())
+    site.charging(number, 100, battery_temp_max_c=20, current_da=0)
+    field.pass_s(1.0, field.calm)
+    site.sample()  # the vehicle is gone, and what was hot with it
+    field.pass_s(1.0, field.calm)
+    assert len(blocked(site)) == 4
+    await site.command(lift())
+    assert len(blocked(site)) == 4, "nor by HQ"
+    assert site.station.alarms.is_open(CODE, f"connector:{CP}:1")
+
+
 async def test_what_blocks_a_charge_point_that_is_gone_is_shown_and_can_be_lifted(
     tmp_path: Path,
 ) -> None:
