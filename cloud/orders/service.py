@@ -316,10 +316,17 @@ async def review_lost(session: AsyncSession, *, now: datetime, limit: int = 200)
     fresh = lost.where(col(Order.station_id).in_(station_ids))
     orders = (await session.scalars(fresh.execution_options(populate_existing=True))).all()
     for order in orders:
-        who = {"operator_id": order.operator_id, "order_id": order.id}
-        session.add(billing.unknown_bill(**who, cause=Cause.NO_END, now=now))
-        causes = [str(Cause.NO_END)]
-        session.add(Review(id=uuid7(to_ms(now)), causes=causes, opened_at=now, **who))
+        bill = billing.unknown_bill(
+            operator_id=order.operator_id, order_id=order.id, cause=Cause.NO_END, now=now
+        )
+        review = Review(
+            id=uuid7(to_ms(now)),
+            operator_id=order.operator_id,
+            order_id=order.id,
+            causes=[str(Cause.NO_END)],
+            opened_at=now,
+        )
+        session.add_all([bill, review])
         move(order, OrderState.IN_REVIEW)
         order.updated_at = now
         session.add(order)
