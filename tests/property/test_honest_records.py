@@ -92,6 +92,7 @@ def stories(draw: st.DrawFn) -> Story:
     cut_s = draw(st.sampled_from(inside_s)) + draw(_within(-20, 20))
     zone_name = draw(st.sampled_from(ZONES))
     around_ms = draw(st.sampled_from(NIGHTS_MS)) + draw(st.integers(-8, 8)) * 1_800_000
+    obeys = draw(st.booleans())
     step = st.tuples(_within(0, length_s), st.sampled_from((-900, 900)))
     return Story(
         version=version_of(draw(tariffs()), 7),
@@ -104,8 +105,9 @@ def stories(draw: st.DrawFn) -> Story:
         lost=tuple((a, a + for_s) for a, for_s in lost),
         late_s=tuple(draw(st.lists(_within(0, 2), min_size=1, max_size=4))),
         ahead_ms=draw(st.one_of(st.just(0), st.integers(-55_000, 55_000))),
-        obeys=draw(st.booleans()),
-        clock_answer_s=draw(st.sampled_from((0.0, 1.0, 9.0))),
+        obeys=obeys,
+        # Of a clock that is wrong and answers late nobody knows how wrong it is.
+        clock_answer_s=draw(st.sampled_from((0.0, 1.0, 9.0) if obeys else (0.0, 1.0))),
         steps=tuple(draw(st.lists(step, max_size=1))),
         stores=draw(st.booleans()),
         ends_idle_first=draw(st.booleans()),
@@ -127,7 +129,7 @@ def _but(**changes: Any) -> Story:
     return replace(PLAIN, **changes)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(story=stories())
 @example(_but(ahead_ms=50_000, obeys=False))
 @example(_but(ahead_ms=-50_000, obeys=False, record_comes=False, record_comes_late=True))
@@ -151,7 +153,7 @@ def test_an_honest_record_is_never_held(story: Story) -> None:
         assert rated.hq_fen == payable_fen(tuple(split.period_dwh), prices)
 
 
-@settings(max_examples=EXAMPLES // 2, deadline=None)
+@settings(max_examples=EXAMPLES // 2, deadline=None, derandomize=True)
 @given(story=stories(), late=st.booleans())
 def test_an_estimate_is_never_more_than_what_flowed(story: Story, late: bool) -> None:
     story = replace(story, record_comes=False, record_comes_late=late)
@@ -193,7 +195,7 @@ def _rated(story: Story, lie: Lie = lambda record: record) -> Rated:
     return rate_order(ended, tariff=story.version.tariff, zone=story.zone)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(story=stories(), pair=st.permutations(PERIODS), more_dwh=st.integers(1, 10_000))
 @example(PLAIN, [Period.VALLEY, Period.FLAT, Period.PEAK, Period.SHARP], 1)
 def test_energy_in_the_wrong_period_is_always_held(
@@ -216,7 +218,7 @@ def test_energy_in_the_wrong_period_is_always_held(
     assert Cause.ATTRIBUTION in rated.causes
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(story=stories(), period=st.sampled_from(PERIODS), more=st.integers(1, 100_000))
 @example(PLAIN, Period.FLAT, 1)
 def test_figures_that_contradict_each_other_are_always_held(
