@@ -18,12 +18,13 @@ from cloud.protection import service
 from cloud.protection.editing import WrongNumberError, plain, rule_forms, with_typed
 from cloud.protection.models import Version
 from cloud.protection.pages import STREAM, station_context
+from cloud.protection.reasons import reason_of
 from cloud.protection.routes import DOCUMENT_MAX
 from cloud.protection.rules import Change, InvalidDocumentError, differences
 from cloud.protection.standing import as_written, name_path
 from cloud.stations import lookup
 from cloud.web.pages import Pages
-from cloud.web.texts import texts_for
+from cloud.web.texts import Texts, texts_for
 from shared.contracts.words import Severity
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ async def edit_with_form(
         judged = Judged(path=error.path, named=error.path, why=texts_for(request)("edit.number"))
         return _page(request, staff, station, newest, draft, judged)
     except InvalidDocumentError as error:
-        return _page(request, staff, station, newest, draft, _wrong(error, draft, newest))
+        judged = _wrong(error, draft, newest, texts_for(request))
+        return _page(request, staff, station, newest, draft, judged)
     if not draft.publish:
         before = newest.document if newest is not None else {}
         judged = Judged(changes=list(differences(before, plain(checked))))
@@ -151,9 +153,10 @@ def _document(draft: Draft, newest: Version | None) -> Any:
         raise InvalidDocumentError("document", f"no JSON: {error}") from error
 
 
-def _wrong(error: InvalidDocumentError, draft: Draft, newest: Version | None) -> Judged:
-    path = str(error.context["field"])
-    why = str(error).removeprefix(f"{path}: ")
+def _wrong(
+    error: InvalidDocumentError, draft: Draft, newest: Version | None, texts: Texts
+) -> Judged:
+    path, why = error.path, reason_of(error.why).words(texts)
     known = newest.document if draft.whole is None and newest is not None else {}
     return Judged(path=path, named=name_path(known, path), why=why)
 

@@ -18,6 +18,7 @@ from cloud.core.deps import Admin, ClockDep, Reader
 from cloud.core.security import MATRIX, Permission
 from cloud.protection import service
 from cloud.protection.models import Version
+from cloud.protection.reasons import reason_of
 from cloud.protection.routes import VersionNo
 from cloud.protection.rules import InvalidDocumentError, differences
 from cloud.protection.standing import Protected, as_written, name_path
@@ -128,7 +129,8 @@ async def roll_back_with_form(
             rolled_back_to=version,
         )
     except InvalidDocumentError as error:
-        return _version(request, staff, station, old, newest, wrong=str(error))
+        wrong = f"{error.path}: {reason_of(error.why).words(texts_for(request))}"
+        return _version(request, staff, station, old, newest, wrong=wrong)
     note_change(
         request,
         before={"version": expected},

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from cloud.core.errors import BusinessError
+from cloud.protection.reasons import reason_of
 from shared.contracts.protection import OutputKind, Protection
 
 IDENTITIES = ("rule_id", "cause", "name", "name_en")
@@ -24,8 +25,14 @@ class InvalidDocumentError(BusinessError):
     code = "invalid_protection"
 
     def __init__(self, path: str, why: str) -> None:
-        error = {"pointer": f"/{path}", "code": "invalid_protection", "message": why}
+        error = {
+            "pointer": f"/{path}",
+            "code": "invalid_protection",
+            "reason": reason_of(why).code,
+            "message": why,
+        }
         super().__init__(f"{path}: {why}", field=path, errors=[error])
+        self.path, self.why = path, why
 
 
 class BoundKind(StrEnum):

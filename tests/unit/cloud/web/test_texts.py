@@ -53,7 +53,9 @@ GROUPS: dict[str, type[StrEnum]] = {
 COMPUTED = re.compile(
     r"(error\.(403|404|405|409|412|422|429|503|other)\.(title|text)"
     r"|login\.(unauthorized|too_many|unavailable|forged_form)|ago\.\w+|plot\.\w+|interlock\.\w+"
-    r"|pins\.(renew|withdraw)\w*|station_tabs\.\w+|standing_text\.\w+|order\.\w+|order\.column\.\w+)$"
+    r"|pins\.(renew|withdraw)\w*|station_tabs\.\w+|standing_text\.\w+|order\.\w+|order\.column\.\w+"
+    r"|reason\.\w+|notice_form\.(name|name_taken|kind|target|language|codes|stations|chain"
+    r"|repeat_min|burst_s|invalid_channel|forbidden_address))$"
 )
 
 
