@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -20,6 +21,8 @@ async def test_a_connection_that_ends_during_the_login_is_noticed_at_once(*, rud
         if rudely:
             writer.transport.abort()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
@@ -42,11 +45,15 @@ async def test_a_connection_that_ends_during_the_login_is_noticed_at_once(*, rud
 async def test_who_is_told_to_end_during_the_login_ends() -> None:
     """A service that is stopped in the moment in which the broker lets it in must stop."""
 
+    gone = asyncio.Event()
+
     async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
         writer.write(_CONNACK)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(let_in, "127.0.0.1", 0)
     async with server:
@@ -64,6 +71,8 @@ async def test_who_is_told_to_end_during_the_login_ends() -> None:
         client._connected.add_done_callback(lambda _: entering.cancel())
         await asyncio.wait({entering}, timeout=5)
         assert entering.cancelled()
+        async with asyncio.timeout(20):
+            await gone.wait()  # the connection is closed, too
 
 
 _CONNACK = bytes.fromhex("2003000000")
@@ -95,6 +104,7 @@ _SENT = (
 async def _what_comes(*, read_at_once: bool) -> tuple[list[tuple[object, ...]], bytes]:
     """Return what a client makes of `_SENT`, and what it answers."""
     answers = b""
+    gone = asyncio.Event()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal answers
@@ -108,6 +118,8 @@ async def _what_comes(*, read_at_once: bool) -> tuple[list[tuple[object, ...]], 
         while data := await reader.read(1024):
             answers += data
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(speak, "127.0.0.1", 0)
     async with server:
@@ -131,6 +143,8 @@ async def _what_comes(*, read_at_once: bool) -> tuple[list[tuple[object, ...]], 
                 # That of QoS 2 never comes: nobody releases it.
                 if len(came) == len(_SENT) - 1:
                     break
+        async with asyncio.timeout(20):
+            await gone.wait()  # what was answered has all come, and nothing is left open
     return came, answers
 
 
