@@ -42,6 +42,7 @@ class _NoJournal:
     parked = 0
     refused = 0
     lost = 0
+    lost_kinds: tuple[str, ...] = ()
     pending_bytes = 0
     boot_id: UUID = uuid4()
 

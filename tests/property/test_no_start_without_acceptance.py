@@ -281,7 +281,10 @@ class Danger(RuleBasedStateMachine):
     def person_resets(self, connector_no: int) -> None:
         station, place = self.site.station, (CP, connector_no)
         for latch in station.latches.at(place):
-            self._reset.add(place)
+            # Whoever looked at a cause lifts it also where it charges the same vehicle.
+            cause = (latch.cause, latch.object)
+            everywhere = station.latches.all()
+            self._reset |= {each.place for each in everywhere if (each.cause, each.object) == cause}
             station.perform(station.guard.release(latch, self.site.at(), "looked", "someone"))
         self._check()
 
