@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from shared.contracts.alarm_codes import CATALOGUE
 from shared.contracts.protection import (
@@ -278,11 +278,11 @@ def _name(name: str, at: str, longest: int = NAME_MAX) -> None:
 
 
 def _texts(holder: Struct, at: str) -> None:
-    for field in structs.fields(holder):
-        text = getattr(holder, field.name)
+    for name in holder.__struct_fields__:
+        text = getattr(holder, name)
         if isinstance(text, str) and (len(text) > TEXT_MAX or not _readable(text)):
             why = f"at most {TEXT_MAX} letters, all of them printable"
-            raise ProtectionError(f"{at}.{field.name}", why)
+            raise ProtectionError(f"{at}.{name}", why)
 
 
 def _readable(text: str) -> bool:
@@ -305,10 +305,10 @@ def _unique(items: Iterable[object], at: str) -> None:
 
 
 def _numbers(rule: AnyRule, at: str) -> None:
-    for field in structs.fields(rule):
-        value = getattr(rule, field.name)
+    for name in rule.__struct_fields__:
+        value = getattr(rule, name)
         if isinstance(value, float) and not math.isfinite(value):
-            raise ProtectionError(f"{at}.{field.name}", "not a number that can be compared with")
+            raise ProtectionError(f"{at}.{name}", "not a number that can be compared with")
 
 
 def _between(value: float, least: float, most: float, at: str) -> None:

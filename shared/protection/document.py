@@ -82,7 +82,7 @@ def _no_unknown(table: Any, read: Any, at: str) -> None:
             _no_unknown(entry, item, f"{at}[{index}]")
     elif isinstance(read, Struct):
         tag = read.__struct_config__.tag_field
-        known = {field.name for field in structs.fields(read)}
+        known = read.__struct_fields__
         for name, entry in table.items():
             path = f"{at}.{name}".lstrip(".")
             if name in known:

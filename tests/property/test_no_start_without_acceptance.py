@@ -282,9 +282,11 @@ class Danger(RuleBasedStateMachine):
         station, place = self.site.station, (CP, connector_no)
         for latch in station.latches.at(place):
             # Whoever looked at a cause lifts it also where it charges the same vehicle.
-            cause = (latch.cause, latch.object)
+            cause = (latch.cause, latch.subject)
             everywhere = station.latches.all()
-            self._reset |= {each.place for each in everywhere if (each.cause, each.object) == cause}
+            self._reset |= {
+                each.place for each in everywhere if (each.cause, each.subject) == cause
+            }
             station.perform(station.guard.release(latch, self.site.at(), "looked", "someone"))
         self._check()
 
