@@ -172,6 +172,9 @@ class Writer:
                 if _is_full(failure) and self._reserve.release():
                     continue
             news = tried if error is None else works[told:]
+            if error is not None:
+                # First: who hears that it failed may be gone the moment after.
+                self._note.wait(news)
             self._report(Report(news, outcome, error, recovered, self._epoch, self._parked))
             if error is None:
                 del works[:size]
@@ -179,7 +182,6 @@ class Writer:
                     self._note.clear()
                 pause_s, told, size = _RETRY_FIRST_S, max(0, told - len(tried)), _GROUP_MAX
                 continue
-            self._note.wait(news)
             told = len(works)
             if self._closing and (tries_at_close := tries_at_close + 1) >= _TRIES_AT_CLOSE:
                 logger.error("journal closed with works=%d unwritten", len(works))

@@ -87,10 +87,10 @@ class BatteryWatch:
         vehicle = self._vehicles.get(connector)
         if vehicle is None:
             vehicle = self._vehicle(connector)
-        hot = battery_over_temperature.exceeds(report.battery_temp_max_c, vehicle.max_c)
-        if hot or vehicle.danger_s:
-            return self._heat(connector, vehicle, report.battery_temp_max_c, report.at)
-        return ()
+        temperature_c = report.battery_temp_max_c
+        if not vehicle.danger_s and (temperature_c is None or temperature_c <= vehicle.max_c):
+            return ()  # nearly always
+        return self._heat(connector, vehicle, temperature_c, report.at)
 
     def _heat(
         self, connector: Connector, vehicle: _Vehicle, temperature_c: int | None, at: Moment

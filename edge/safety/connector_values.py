@@ -6,6 +6,7 @@ What limits a value comes before it, so that a comparison within one report sees
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 from edge.devices.chargers.reports import (
     BatteryLimits,
@@ -24,6 +25,9 @@ _UNTRUSTED = 0b10
 
 
 def _number(field: str, steps: int = 1) -> Callable[..., float | None]:
+    if steps == 1:
+        return attrgetter(field)
+
     def get(report: ConnectorReport) -> float | None:
         raw = getattr(report, field)
         return None if raw is None else raw / steps

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from edge.devices.chargers.reports import Moment
 from edge.safety.rules import compare, rate, silence, spread, stuck, threshold, vote
+from edge.safety.rules.calm import NEVER, RESTLESS, Calm
 from edge.safety.rules.hold import Hold
 from shared.contracts.alarm_codes import entry_of
 from shared.contracts.protection import (
@@ -69,7 +70,7 @@ class Source(Struct, frozen=True):
 class Track:
     """One rule at one place: its judge, its hold, and whether it found something."""
 
-    __slots__ = ("hold", "judge", "key", "object", "rule", "source", "zone")
+    __slots__ = ("_calm_of", "calm", "hold", "judge", "key", "object", "rule", "source", "zone")
 
     def __init__(
         self, rule: AnyRule, key: tuple[str, str], object_: str, zone: str, source: Source
@@ -81,6 +82,8 @@ class Track:
         self.source = source
         self.judge = _JUDGES[type(rule)](rule)
         self.hold = Hold(rule.hold_s, rule.clear_s)
+        self.calm = Calm()
+        self._calm_of = getattr(self.judge, "calm", None)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -95,6 +98,18 @@ class Track:
     def rest(self) -> None:
         """Find nothing, and hold nothing, as before the first value."""
         self.hold = Hold(self.rule.hold_s, self.rule.clear_s)
+
+    def settle(self, mono_s: float) -> None:
+        """Work out what need not be judged: nothing, while something is found or waited for."""
+        if self._calm_of is not None:
+            at_rest = not (self.hold.active or self.hold.waiting)
+            self.calm.become(self._calm_of(mono_s) if at_rest else NEVER)
+
+    def calm_from(self, source: Source) -> Calm:
+        """Return what need not be judged of a source's values."""
+        if self.rule.select.quantity != source.quantity:
+            return RESTLESS  # what others are compared with
+        return self.calm
 
     def update_from(self, source: Source) -> Update:
         """Return what takes the values of a source."""

@@ -16,6 +16,7 @@ from edge.devices.sensors.reports import PointSampled
 from edge.safety.connector_values import ConnectorReport, Getter, getters
 from edge.safety.findings import Finding, Source, Track, Update, is_worse
 from edge.safety.rules import rate, silence, spread, vote
+from edge.safety.rules.calm import NEVER, Calm
 from edge.safety.surviving import Failures
 from shared.contracts.protection import (
     AnyRule,
@@ -31,7 +32,7 @@ from shared.contracts.words import Severity
 from shared.protection import rules_of
 
 Connector = tuple[str, int]
-_Route = tuple[tuple[Track, Update], ...]
+_Route = tuple[tuple[Track, Update, Calm], ...]
 _Plan = tuple[tuple[Quantity | None, Getter, _Route], ...]
 """How to read each value of a report; with its name where it is given once."""
 
@@ -262,9 +263,10 @@ class RuleSet:
 
     def _take_over(self, old: Track, finding: Finding) -> None:
         """Have the tracks that now judge the place of an active one go on from there."""
-        for heir, _ in self._route(old.source):
+        for heir, _, _ in self._route(old.source):
             if heir.identity == old.identity:
                 heir.hold.active = True
+                heir.calm.become(NEVER)
                 self._raised.setdefault(heir.identity, _Raised(finding, set()))
                 self._news += self._raise(heir, finding)
 
@@ -280,16 +282,18 @@ class RuleSet:
 
     def _feed(self, route: _Route, value: float | None, at: Moment) -> Sequence[Finding]:
         findings: Sequence[Finding] = ()
-        mono_s, failing = at.mono_s, self.failures.failing
-        for track, update in route:
-            hold = track.hold
+        mono_s = at.mono_s
+        for track, update, calm in route:
             try:
+                if value is not None and calm.low <= value <= calm.high and mono_s < calm.to_s:
+                    continue  # nearly always
+                hold = track.hold
                 changed = hold.feed(update(value, mono_s), mono_s)
+                track.settle(mono_s)
             except Exception as error:  # noqa: BLE001 - one rule's bug silences no other
                 self._failed(track, "value", error)
                 continue
-            if failing:
-                self._works(track, "value")
+            self._works(track, "value")
             if changed:
                 findings = [*findings, *self._changed(track, at)]
             if hold.waiting:
@@ -329,10 +333,13 @@ class RuleSet:
         return [raised.finding]
 
     def _route(self, source: Source) -> _Route:
-        route: list[tuple[Track, Update]] = []
+        route: list[tuple[Track, Update, Calm]] = []
         for rule in self._by_quantity.get(source.quantity, ()):
             try:
-                route += [(track, track.update_from(source)) for track in self._at(rule, source)]
+                route += [
+                    (track, track.update_from(source), track.calm_from(source))
+                    for track in self._at(rule, source)
+                ]
             except Exception as error:  # noqa: BLE001 - one rule's limits silence no other
                 self.failures.failed(f"rule:{rule.rule_id}", source.object, error)
         return tuple(route)

@@ -67,8 +67,11 @@ class Hearing:
 
     def _on_sample(self, report: r.ConnectorSampled) -> None:
         station = self._station
-        effects = station.book.on_sample(report)
         transaction = station.book.find(report.charge_point_no, report.transaction_no)
+        effects = station.book.on_sample(report, transaction)
+        if effects is not None:
+            # It may have been taken over just now.
+            transaction = station.book.find(report.charge_point_no, report.transaction_no)
         if not report.replayed:
             changed = station.live.on_sample(report, transaction)
             if changed is not None:
@@ -131,6 +134,7 @@ class Hearing:
         return self._station.alarms.raise_alarm("charge_point_fault", place, at_ms, faults=faults)
 
     def _on_demand(self, report: r.BmsDemanded) -> None:
+        self._station.live.on_demand(report)
         self._station.add_sample(demand_sample(report, self._transaction_id(report)))
 
     def _on_bms(self, report: r.BmsSampled) -> None:
@@ -290,7 +294,7 @@ class Hearing:
         )
 
     def _on_clock(self, report: r.ClockRead) -> None:
-        self._station.book.clock_offsets_ms[report.charge_point_no] = report.offset_ms
+        self._station.book.on_clock(report.charge_point_no, report.offset_ms)
         place, wall_ms = alarms.charge_point(report.charge_point_no), report.at.wall_ms
         offset_ms = report.offset_ms
         if offset_ms is not None and abs(offset_ms) <= self._station.timing.clock_tolerance_ms:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from edge.devices.chargers.reports import ConnectorSampled, Moment, WireState
+from edge.devices.chargers.reports import BmsDemanded, ConnectorSampled, Moment, WireState
 from edge.station.effects import Effects
 from edge.station.limits import amount_fen, minutes_of
 from edge.station.open_transaction import OpenTransaction
@@ -30,6 +30,8 @@ class ConnectorNow(Struct):
     """What the sample is about."""
     vin: str = ""
     """Of the vehicle that is plugged in, also after its charge; "" when it never said."""
+    cell_voltage_max_cv: int | None = None
+    """Of its battery, as it last said."""
     online: bool = False
     has_charged: bool = False
     latched: bool = False
@@ -102,13 +104,28 @@ class LiveState:
         """Take in a 0x13; None when no word changes."""
         connector = (sample.charge_point_no, sample.connector_no)
         now = self._connectors.get(connector) or self.get(connector)
-        now.sample, now.transaction = sample, transaction
-        now.online = now.changed = True
+        before, now.sample = now.sample, sample
+        now.transaction, now.changed = transaction, True
+        if (
+            before is not None
+            and before.state is sample.state
+            and sample.plugged_in
+            and before.plugged_in
+            and now.online
+        ):
+            return None  # nearly always
+        now.online = True
         if sample.state is WireState.CHARGING:
             now.has_charged = True
         elif not sample.plugged_in:
-            now.has_charged, now.vin = False, ""
+            now.has_charged, now.vin, now.cell_voltage_max_cv = False, "", None
         return self._settle(now, sample.at)
+
+    def on_demand(self, report: BmsDemanded) -> None:
+        """Take in a 0x23."""
+        now = self._connectors.get((report.charge_point_no, report.connector_no))
+        if now is not None:
+            now.cell_voltage_max_cv = report.cell_voltage_max_cv
 
     def on_link(self, charge_point_no: str, now: Moment, *, online: bool) -> Effects:
         """A charge point came or went."""

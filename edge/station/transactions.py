@@ -60,7 +60,8 @@ class TransactionBook(OpenTransactions):
         self._registry = registry
         self.closed = ClosedTransactions(stored_closed)
         self._online: set[str] = set()
-        self.clock_offsets_ms: dict[str, int | None] = {}
+        self._clock_offsets_ms: dict[str, int | None] = {}
+        self._ahead_ms: dict[str, int] = {}
 
     # What is spent
 
@@ -192,9 +193,21 @@ class TransactionBook(OpenTransactions):
 
     # Following
 
-    def on_sample(self, sample: ConnectorSampled) -> Effects | None:
-        """Take in a 0x13; None when it leads to nothing but a changed figure."""
-        transaction = self._sampled(sample)
+    def on_clock(self, charge_point_no: str, offset_ms: int | None) -> None:
+        """Take in how far a charge point's clock is ahead of ours; None when it shows no time."""
+        self._clock_offsets_ms[charge_point_no] = offset_ms
+        tolerance_ms = self._timing.clock_tolerance_ms
+        self._ahead_ms[charge_point_no] = usable_offset_ms(offset_ms, tolerance_ms)
+
+    def on_sample(
+        self, sample: ConnectorSampled, transaction: OpenTransaction | None
+    ) -> Effects | None:
+        """Take in a 0x13, and the open transaction that it names.
+
+        Returns None when it leads to nothing but a changed figure.
+        """
+        if not sample.transaction_no:
+            transaction = self._running_there(sample)
         if sample.replayed:
             if transaction is not None:
                 self._take_stored(transaction, sample)
@@ -224,7 +237,7 @@ class TransactionBook(OpenTransactions):
             effects = effects or Effects()
             self._on_charging(transaction, sample, effects)
         if sample.dated:
-            ahead_ms = self._ahead_ms(sample.charge_point_no)
+            ahead_ms = self._ahead_ms.get(sample.charge_point_no, 0)
             transaction.take(sample, self._zone, self._timing.sparse_ms, ahead_ms)
             self.touch(transaction)
         else:
@@ -240,20 +253,14 @@ class TransactionBook(OpenTransactions):
                 effects.add(self.stop(transaction))
         return effects
 
-    def _ahead_ms(self, charge_point_no: str) -> int:
-        offset_ms = self.clock_offsets_ms.get(charge_point_no)
-        return usable_offset_ms(offset_ms, self._timing.clock_tolerance_ms)
-
     def _take_stored(self, transaction: OpenTransaction, sample: ConnectorSampled) -> None:
         """Take in what may have been stored: how much has flowed, but not when."""
         transaction.take_totals(sample)
         transaction.flag("replayed_samples")
         self.touch(transaction)
 
-    def _sampled(self, sample: ConnectorSampled) -> OpenTransaction | None:
-        """Return what a sample is about; one without a number is its connector's."""
-        if sample.transaction_no:
-            return self.find(sample.charge_point_no, sample.transaction_no)
+    def _running_there(self, sample: ConnectorSampled) -> OpenTransaction | None:
+        """Return what a sample without a number is about: what its connector charges."""
         running = self.on_connector((sample.charge_point_no, sample.connector_no))
         return running if running is not None and running.stage is Stage.CHARGING else None
 
@@ -443,7 +450,7 @@ class TransactionBook(OpenTransactions):
             zone=self._zone,
             tariff=version.tariff if version else None,
             tariff_hash=version.tariff.content_hash() if version else "",
-            clock_offset_ms=self.clock_offsets_ms.get(number),
+            clock_offset_ms=self._clock_offsets_ms.get(number),
             clock_tolerance_ms=self._timing.clock_tolerance_ms,
             sparse_ms=self._timing.sparse_ms,
             seen=seen,

@@ -57,7 +57,6 @@ class ViewBuilder:
         self._started_s = station.now().mono_s
         self._beat = 0
         self._firmware: dict[str, str] = {}
-        self._cell_cv: dict[tuple[str, int], int] = {}
         self._places: Places | None = None
         self._places_of: object = None
         self._titles: Mapping[tuple[str, str], PointTitle] = {}
@@ -67,20 +66,10 @@ class ViewBuilder:
     def subscribe(self, bus: EventBus[r.AnyReport]) -> None:
         """Listen to what only the screen shows, behind everybody else."""
         bus.subscribe("screen", self._on_logged_in, r.LoggedIn)
-        bus.subscribe("screen", self._on_demand, r.BmsDemanded)
-        bus.subscribe("screen", self._on_sample, r.ConnectorSampled)
         bus.subscribe("screen", self.points.on_point, PointSampled)
 
     def _on_logged_in(self, report: r.LoggedIn) -> None:
         self._firmware[report.charge_point_no] = report.firmware
-
-    def _on_demand(self, report: r.BmsDemanded) -> None:
-        connector = (report.charge_point_no, report.connector_no)
-        self._cell_cv[connector] = report.cell_voltage_max_cv
-
-    def _on_sample(self, report: r.ConnectorSampled) -> None:
-        if not report.plugged_in:
-            self._cell_cv.pop((report.charge_point_no, report.connector_no), None)
 
     def build(self) -> v.StationView:
         """Return the station as it is now; the beat counts up."""
@@ -218,7 +207,7 @@ class ViewBuilder:
             remaining_min=sample.remaining_min,
             battery_temp_max_c=sample.battery_temp_max_c,
             cable_temp_c=sample.cable_temp_c,
-            cell_voltage_max_cv=self._cell_cv.get(entry.connector),
+            cell_voltage_max_cv=entry.cell_voltage_max_cv,
             transaction_no=sample.transaction_no,
             vin=(running.battery.vin if running else "") or entry.vin,
             faults=sample.faults,

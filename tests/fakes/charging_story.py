@@ -295,11 +295,12 @@ class _Station:
             case r.LinkLost():
                 self._apply(self.book.on_lost(NUMBER, report.at))
             case r.ClockRead():
-                self.book.clock_offsets_ms[NUMBER] = report.offset_ms
+                self.book.on_clock(NUMBER, report.offset_ms)
             case r.TariffHeld():
                 self.tariffs.confirm(NUMBER, report.content_hash)
             case r.ConnectorSampled():
-                self._apply(self.book.on_sample(report) or Effects())
+                named = self.book.find(NUMBER, report.transaction_no)
+                self._apply(self.book.on_sample(report, named) or Effects())
             case r.RecordReceived():
                 effects = on_record(self.book, self.alarms, report)
                 self._apply(effects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, structs
@@ -9,6 +10,7 @@ from msgspec import Struct, structs
 from edge.devices.chargers.reports import Moment
 from edge.devices.sensors.reports import PointSampled
 from edge.safety.findings import Finding
+from edge.safety.rules.calm import Calm
 from edge.safety.ruleset import RuleSet
 from shared.contracts.protection import (
     AnyRule,
@@ -109,6 +111,19 @@ def steps(qualities: list[Quality]) -> st.SearchStrategy[list[Step]]:
     )
 
 
+def dense_steps() -> st.SearchStrategy[list[Step]]:
+    """Return streams as of a fast line: most values are as the ones before, some a little off."""
+    step = st.builds(
+        Step,
+        after_s=st.sampled_from([0.0, 0.01, 0.02, 0.05, 0.3, 0.7, 3.0]),
+        device=st.sampled_from(DEVICES[:2]),
+        quantity=st.sampled_from((Quantity.TEMPERATURE_C, Quantity.VOLTAGE_V)),
+        value=st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0, 2.5, 4.0, 8.0]),
+        quality=st.sampled_from([Quality.GOOD] * 9 + [Quality.NO_ANSWER]),
+    )
+    return st.lists(step, min_size=20, max_size=120)
+
+
 def moment(mono_s: float) -> Moment:
     return Moment(int(mono_s * 1000), mono_s)
 
@@ -125,6 +140,24 @@ def play(rules: RuleSet, steps: list[Step], start_s: float = 0.0) -> tuple[list[
         )
         findings += rules.on_point(sample)
     return findings, now_s
+
+
+@given(protections(rule_lists), dense_steps(), protections(rule_lists), dense_steps())
+@settings(deadline=None, max_examples=300)
+def test_what_need_not_be_judged_would_have_changed_nothing(
+    before: Protection, stream: list[Step], after: Protection, more: list[Step]
+) -> None:
+    def found() -> list[Finding]:
+        rules = RuleSet(before)
+        findings, now_s = play(rules, stream)
+        rules = rules.replaced_by(after)
+        more_findings, _ = play(rules, more, now_s)
+        return findings + more_findings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Calm, "become", lambda _calm, _values: None)
+        judged_all = found()
+    assert found() == judged_all
 
 
 @given(protections(st.lists(kinds, max_size=5).map(numbered)), steps(BAD))

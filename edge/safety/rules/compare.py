@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from edge.safety.rules.calm import CALM_S, NEVER, Range
 from edge.safety.rules.text import with_unit
 from shared.contracts.protection import Compare
 
@@ -33,6 +36,13 @@ class Judge:
             self._value = value
         self._in_a_row[point] = self._in_a_row.get(point, 0) + 1 if beyond_limit else 0
         return max(self._in_a_row.values()) >= self._rule.samples
+
+    def calm(self, mono_s: float) -> Range:
+        """Return what is not above the other value, as it is now."""
+        if any(self._in_a_row.values()):
+            return NEVER
+        limit = math.inf if self._other is None else self._limit(self._other)
+        return -math.inf, limit, mono_s + CALM_S
 
     def _limit(self, other: float) -> float:
         share = abs(other) * self._rule.margin_percent / 100

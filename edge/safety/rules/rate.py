@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from itertools import islice
 
+from edge.safety.rules.calm import NEVER, Range
 from edge.safety.rules.text import seconds, with_unit
 from shared.contracts.protection import Rate
 
@@ -20,6 +23,7 @@ class Judge:
 
     def __init__(self, rule: Rate) -> None:
         self._window_s = rule.window_s
+        self._apart_s = rule.window_s / _KEPT
         self._quantity = rule.select.quantity
         self._change_max = rule.per_s * rule.window_s
         self._samples: deque[tuple[float, float]] = deque()
@@ -36,10 +40,24 @@ class Judge:
         if samples and samples[0][0] < then_s - self._window_s:
             samples.clear()
         self._change = value - self._before(mono_s, value)
-        if not samples or mono_s - samples[-1][0] >= self._window_s / _KEPT:
+        if not samples or mono_s - samples[-1][0] >= self._apart_s:
             samples.append((mono_s, value))
         limit = self._change_max
         return self._change > limit if limit > 0 else self._change < limit
+
+    def calm(self, _mono_s: float) -> Range:
+        """Return what is no change worth a look, until the next value would be kept.
+
+        Until then the window begins between the first three that are kept.
+        """
+        samples = self._samples
+        if not samples:
+            return NEVER
+        first = [value for _, value in islice(samples, 3)]
+        to_s = samples[-1][0] + self._apart_s
+        if self._change_max > 0:
+            return -math.inf, min(first) + self._change_max, to_s
+        return max(first) + self._change_max, math.inf, to_s
 
     def _before(self, mono_s: float, value: float) -> float:
         """Return the value one window ago, between the samples around that time."""

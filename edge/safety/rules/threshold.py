@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edge.safety.rules.calm import CALM_S, NEVER, Range
 from edge.safety.rules.text import beyond, with_unit
 from shared.contracts.protection import Threshold
 
@@ -26,6 +27,10 @@ class Judge:
         slack = self._rule.hysteresis if self._beyond else 0.0
         self._beyond = value > self._above - slack or value < self._below + slack
         return self._beyond
+
+    def calm(self, mono_s: float) -> Range:
+        """Return what is not beyond the limit, as long as the last value was not."""
+        return NEVER if self._beyond else (self._below, self._above, mono_s + CALM_S)
 
     def shown(self) -> tuple[str, str]:
         """Return value and limit with their unit."""

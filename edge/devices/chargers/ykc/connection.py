@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from edge.devices.chargers import wishes
@@ -89,17 +89,6 @@ class YkcConnection:
         self._opened_s: float | None = None
         self._bad: deque[float] = deque(maxlen=timing.bad_frames_per_min)
         self._complaints: dict[tuple[str, str], tuple[float, int]] = {}
-        self._handlers: dict[int, Callable[[Peer, Any, Frame, Received, Moment], None]] = {
-            0x03: self._heartbeat,
-            0x05: self._tariff_check,
-            0x09: self._tariff_request,
-            0x13: self._realtime,
-            0x31: self._start_request,
-            0xA1: self._start_request,
-            0x3B: self._record,
-            **dict.fromkeys(_FACTS, self._fact),
-            **dict.fromkeys(ANSWERS, self._answer),
-        }
 
     # -- protocol.Connection ---------------------------------------------------------------
 
@@ -205,7 +194,7 @@ class YkcConnection:
             # Neither key nor mode is defined anywhere: nothing can be read, nothing is answered.
             self._complain(number, "encrypted", f"0x{kind:02X}", now, out)
             return
-        handler = self._handlers.get(kind)
+        handler = self._HANDLERS.get(kind)
         if handler is None or kind in peer.dialect.foreign_kinds:
             self._complain(number, "unknown_kind", f"0x{kind:02X}", now, out)
             return
@@ -215,7 +204,7 @@ class YkcConnection:
             code = "record_unreadable" if kind == _RECORD else "malformed"
             self._bad_frame(number, code, str(error), now, out)
             return
-        handler(peer, message, frame, out, now)
+        handler(self, peer, message, frame, out, now)
 
     def _complain_of_stranger(self, frame: Frame, number: str, now: Moment, out: Received) -> None:
         if frame.encryption:
@@ -476,6 +465,18 @@ class YkcConnection:
     def _next_no(self) -> int:
         self._last_no += 1
         return self._last_no
+
+    _HANDLERS: ClassVar[dict[int, Callable[[Any, Peer, Any, Frame, Received, Moment], None]]] = {
+        0x03: _heartbeat,
+        0x05: _tariff_check,
+        0x09: _tariff_request,
+        0x13: _realtime,
+        0x31: _start_request,
+        0xA1: _start_request,
+        0x3B: _record,
+        **dict.fromkeys(_FACTS, _fact),
+        **dict.fromkeys(ANSWERS, _answer),
+    }
 
 
 def _version(raw: int) -> str:
