@@ -59,6 +59,9 @@ _COMPLAINT_KINDS_MAX: Final = 64
 _MINUTE_S: Final = 60.0
 
 
+_Handler = Callable[[Any, Peer, Any, Frame, Received, Moment], None]
+
+
 class _PendingLogin:
     """A 0x01 that waits for the station's decision."""
 
@@ -185,26 +188,27 @@ class YkcConnection:
         if kind == _LOGIN and frame.encryption == 0:
             self._login(frame, now, out)
             return
-        out.frames.append((number if peer else "", Logged.IN, frame.raw))
         if peer is None:
+            out.frames.append(("", Logged.IN, frame.raw))
             self._complain_of_stranger(frame, number, now, out)
             return
+        out.frames.append((peer.number, Logged.IN, frame.raw))
         peer.heard_s = now.mono_s
         if frame.encryption:
             # Neither key nor mode is defined anywhere: nothing can be read, nothing is answered.
             self._complain(number, "encrypted", f"0x{kind:02X}", now, out)
             return
-        handler = self._HANDLERS.get(kind)
-        if handler is None or kind in peer.dialect.foreign_kinds:
+        handled = self._HANDLED.get(kind)
+        if handled is None or kind in peer.dialect.foreign_kinds:
             self._complain(number, "unknown_kind", f"0x{kind:02X}", now, out)
             return
         try:
-            message = messages.MESSAGES[kind].parse(frame.body, peer.dialect)
+            message = handled[0].parse(frame.body, peer.dialect)
         except MalformedMessageError as error:
             code = "record_unreadable" if kind == _RECORD else "malformed"
             self._bad_frame(number, code, str(error), now, out)
             return
-        handler(self, peer, message, frame, out, now)
+        handled[1](self, peer, message, frame, out, now)
 
     def _complain_of_stranger(self, frame: Frame, number: str, now: Moment, out: Received) -> None:
         if frame.encryption:
@@ -305,7 +309,10 @@ class YkcConnection:
             earlier.abandon(out, now, "logged_in_again")
         told = login.message.connector_count
         count = told if 1 <= told <= _CONNECTORS_MAX else config.connector_count
-        peer = Peer(number, self._link_id, config, dialect, self._timing, count, now)
+        # The registry's own word, which every table of the station is keyed by: found the quickest.
+        peer = Peer(
+            config.charge_point_no, self._link_id, config, dialect, self._timing, count, now
+        )
         self._peers[number] = peer
         out.frames.append((number, Logged.IN, login.frame.raw))
         peer.write(out, messages.LoginAnswer(number, 0), login.frame.sequence)
@@ -396,7 +403,7 @@ class YkcConnection:
             self._bad_connector(peer, message, now, out)
             return
         report = translate.connector_sampled(
-            message, now, peer.dialect, replayed=replayed, dated=not may_be_stored
+            message, now, peer.number, peer.dialect, replayed=replayed, dated=not may_be_stored
         )
         out.reports.append(report)
         if replayed:
@@ -466,7 +473,7 @@ class YkcConnection:
         self._last_no += 1
         return self._last_no
 
-    _HANDLERS: ClassVar[dict[int, Callable[[Any, Peer, Any, Frame, Received, Moment], None]]] = {
+    _HANDLERS: ClassVar[dict[int, _Handler]] = {
         0x03: _heartbeat,
         0x05: _tariff_check,
         0x09: _tariff_request,
@@ -476,6 +483,9 @@ class YkcConnection:
         0x3B: _record,
         **dict.fromkeys(_FACTS, _fact),
         **dict.fromkeys(ANSWERS, _answer),
+    }
+    _HANDLED: ClassVar[dict[int, tuple[type[messages.Message], _Handler]]] = {
+        kind: (messages.MESSAGES[kind], handle) for kind, handle in _HANDLERS.items()
     }
 
 

@@ -67,7 +67,13 @@ def transaction_no(wire: str) -> str:
 
 
 def connector_sampled(
-    message: messages.Realtime, at: Moment, dialect: Dialect, *, replayed: bool, dated: bool
+    message: messages.Realtime,
+    at: Moment,
+    charge_point_no: str,
+    dialect: Dialect,
+    *,
+    replayed: bool,
+    dated: bool,
 ) -> ConnectorSampled:
     """Return what 0x13 says. Energy with loss falls back to the plain one, as many send 0."""
     faults = message.faults_raw
@@ -77,7 +83,7 @@ def connector_sampled(
     state = message.status
     return ConnectorSampled(
         at,
-        message.charge_point_no,
+        charge_point_no,
         message.connector_no,
         "" if number == NO_TRANSACTION else number,
         WIRE_STATES[state] if state < _KNOWN_STATES else WireState.UNKNOWN,

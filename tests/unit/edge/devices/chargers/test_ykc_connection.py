@@ -78,9 +78,10 @@ class Talk:
         self.hear(login(number))
         values: dict[str, Any] = {"tariff": HELD, "confirmed_hash": HELD.content_hash}
         values.update(decision)
+        config = structs.replace(self.config, charge_point_no=number)
         return self.wish(
             wishes.DecideLogin(
-                charge_point_no=number, link_id=3, accepted=True, config=self.config, **values
+                charge_point_no=number, link_id=3, accepted=True, config=config, **values
             )
         )
 
@@ -221,7 +222,9 @@ def test_a_sample_in_our_words(talk: Talk) -> None:
 def test_fault_bits_are_counted_as_the_vendor_does() -> None:
     other = Dialect("other", fault_bit_base=1)
     message = realtime(faults_raw=0x0041)
-    report = translate.connector_sampled(message, Moment(0, 0.0), other, replayed=False, dated=True)
+    report = translate.connector_sampled(
+        message, Moment(0, 0.0), NUMBER, other, replayed=False, dated=True
+    )
     assert report.faults == 0x0082
 
 
