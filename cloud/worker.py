@@ -20,6 +20,7 @@ from cloud.alarms.early import purge_early
 from cloud.alarms.notify.delivery import Notifier
 from cloud.alarms.notify.jobs import purge_notices
 from cloud.alarms.notify.senders import MailServer, Senders
+from cloud.alarms.twin_watch import look_for_twins
 from cloud.core.connections import Connections, check_database, open_connections
 from cloud.core.transient import is_transient
 from cloud.ingest.batches import Batch, Directory, KnownStation, Pool, StreamIds
@@ -147,6 +148,7 @@ class Worker:
     def _jobs(self, pool: Pool, clock: Clock) -> tuple[Job, ...]:
         return (
             Job("broker_watch", 1.0, self.broker_watch.look),
+            Job("station_twice", 60.0, lambda: look_for_twins(self._sessions, clock)),
             Job("partitions", 600.0, self._partitions.make_ahead),
             Job("fail_unanswered", 1.0, lambda: fail_unanswered_orders(self._sessions, clock)),
             Job("release_held", 60.0, lambda: release_held_orders(self._sessions, clock)),

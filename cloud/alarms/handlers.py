@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cloud.alarms import life, service, trips
 from cloud.alarms.early import Place
 from cloud.alarms.rules import OF_HQ
+from cloud.alarms.twin_watch import is_twice
 from cloud.ingest.handlers import Handlers, Ingested
 from shared.contracts.events import (
     AlarmAcknowledged,
@@ -98,7 +99,9 @@ async def on_drill_finished(session: AsyncSession, context: Ingested, event: Dri
 async def on_state_reported(
     session: AsyncSession, context: Ingested, event: StationStateReported
 ) -> None:
-    """Close what the station has forgotten."""
+    """Close what the station has forgotten; of two agents neither knows what the other has open."""
+    if await is_twice(session, context.station_id):
+        return
     closed = await service.close_forgotten(
         session, station_id=context.station_id, event=event, now=context.received_at
     )

@@ -13,7 +13,9 @@ from shared.contracts.words import Severity
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """0 is the worst."""
-OF_HQ = frozenset({"station_offline", "batch_parked", "broker_unreachable", "notices_failing"})
+OF_HQ = frozenset(
+    {"station_offline", "station_twice", "batch_parked", "broker_unreachable", "notices_failing"}
+)
 """Alarms that HQ itself finds: stations do not know them and are told nothing of them."""
 SHELVED_MAX_H = 8
 

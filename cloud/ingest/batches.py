@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -38,12 +39,22 @@ class KnownStation:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One uplink batch of a known station, read as far as its envelope."""
+    """One uplink batch of a known station, read as far as its envelope.
+
+    `content` stands for its body: a cloned disk goes on with the epoch and the numbers of the
+    first, so these alone do not tell a batch from another.
+    """
 
     station: KnownStation
     uplink: Uplink
     stream_id: int
     received_at: datetime
+    content: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what stands for the body."""
+        digest = blake2b(self.uplink.body, digest_size=8).digest()
+        object.__setattr__(self, "content", int.from_bytes(digest, "big", signed=True))
 
 
 FindStation = Callable[[str], Awaitable[KnownStation | None]]

@@ -10,24 +10,25 @@ from shared.clock import to_ms
 from shared.ids import uuid7
 
 _CLAIM = (
-    "INSERT INTO ingest_inbox (stream_id, seq, received_ms)"
-    " SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[])"
-    " ON CONFLICT DO NOTHING RETURNING stream_id, seq"
+    "INSERT INTO ingest_inbox (stream_id, seq, content, received_ms)"
+    " SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[])"
+    " ON CONFLICT DO NOTHING RETURNING stream_id, seq, content"
 )
 _PARK = (
-    "INSERT INTO ingest_parked (id, operator_id, station_id, stream_id, seq, lane, body, error,"
-    " sealed_ms, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    "INSERT INTO ingest_parked (id, operator_id, station_id, stream_id, seq, content, lane,"
+    " body, error, sealed_ms, received_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     " ON CONFLICT DO NOTHING"
 )
 
-Key = tuple[int, int]
+Key = tuple[int, int, int]
 Connection = Any
 """A raw asyncpg connection, of a pool or under an SQLAlchemy session."""
 
 
 def key_of(batch: Batch) -> Key:
     """Return what names a batch in the inbox."""
-    return batch.stream_id, batch.uplink.seq
+    return batch.stream_id, batch.uplink.seq, batch.content
 
 
 async def claim(connection: Connection, batches: Sequence[Batch]) -> set[Key]:
@@ -37,9 +38,8 @@ async def claim(connection: Connection, batches: Sequence[Batch]) -> set[Key]:
     workers with the same batches cannot wait for each other.
     """
     rows = sorted({(*key_of(batch), to_ms(batch.received_at)) for batch in batches})
-    streams, seqs, times = zip(*rows, strict=True)
-    fresh = await connection.fetch(_CLAIM, streams, seqs, times)
-    return {(row[0], row[1]) for row in fresh}
+    fresh = await connection.fetch(_CLAIM, *zip(*rows, strict=True))
+    return {(row[0], row[1], row[2]) for row in fresh}
 
 
 async def park(

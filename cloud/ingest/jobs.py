@@ -19,7 +19,8 @@ WATCH_DAYS = 1
 
 _PURGE_LOCK = 0x76775052
 _PURGE = (
-    "DELETE FROM ingest_inbox WHERE (stream_id, seq) IN (SELECT i.stream_id, i.seq"
+    "DELETE FROM ingest_inbox WHERE (stream_id, seq, content) IN"
+    " (SELECT i.stream_id, i.seq, i.content"
     " FROM ingest_inbox i JOIN ingest_stream s ON s.id = i.stream_id"
     " WHERE s.lane = 'telemetry' AND i.received_ms < $1 LIMIT $2)"
 )

@@ -24,7 +24,10 @@ class Stream(SQLModel, table=True):
 
 
 class InboxRow(SQLModel, table=True):
-    """A batch that is committed. Its being here is what makes "once in effect"."""
+    """A batch that is committed. Its being here is what makes "once in effect".
+
+    One number with two contents is of two journals that were one, and both count.
+    """
 
     __tablename__ = "ingest_inbox"
     # For the purge; of this kind because rows are only ever added at the end.
@@ -32,6 +35,7 @@ class InboxRow(SQLModel, table=True):
 
     stream_id: int = Field(primary_key=True)
     seq: int = Field(primary_key=True, sa_type=BigInteger)
+    content: int = Field(primary_key=True, sa_type=BigInteger)
     received_ms: int = Field(sa_type=BigInteger)
 
 
@@ -39,13 +43,14 @@ class Parked(SQLModel, table=True):
     """A batch that could not be handled: kept whole, with the reason, out of the way."""
 
     __tablename__ = "ingest_parked"
-    __table_args__ = (UniqueConstraint("operator_id", "stream_id", "seq"),)
+    __table_args__ = (UniqueConstraint("operator_id", "stream_id", "seq", "content"),)
 
     id: UUID = Field(primary_key=True)
     operator_id: UUID
     station_id: UUID = Field(index=True)
     stream_id: int
     seq: int = Field(sa_type=BigInteger)
+    content: int = Field(sa_type=BigInteger)
     lane: str
     body: bytes
     error: str

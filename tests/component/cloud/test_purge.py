@@ -26,7 +26,7 @@ async def test_old_telemetry_is_forgotten_in_parts_and_facts_never(
         old_ms = clock.now_ms() - (INBOX_DAYS + 1) * DAY_MS
         for first, ms in ((1, old_ms), (PURGE_ROWS * 2 + 1, clock.now_ms())):
             await database.execute(
-                "INSERT INTO ingest_inbox SELECT $1, $2 + n, $3 FROM generate_series(0, $4) n",
+                "INSERT INTO ingest_inbox SELECT $1, $2 + n, 0, $3 FROM generate_series(0, $4) n",
                 *(stream_id, first, ms, PURGE_ROWS + 5),
             )
     parts = "SELECT count(*) FROM ingest_inbox"

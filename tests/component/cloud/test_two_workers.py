@@ -145,6 +145,7 @@ async def test_serve_and_work_say_how_to_get_a_database(tmp_path: Path) -> None:
     config.write_text(
         '[database]\nurl = "postgresql+asyncpg://x@127.0.0.1:1/none"\n'
         '[redis]\nurl = "redis://127.0.0.1:1/0"\n'
+        "[web]\nport = 0\n"
     )
     for verb in ("serve", "work", "migrate"):
         process = await asyncio.create_subprocess_exec(

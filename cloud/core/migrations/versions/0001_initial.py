@@ -155,8 +155,9 @@ def upgrade() -> None:
         "ingest_inbox",
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.BigInteger(), nullable=False),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("stream_id", "seq", name=op.f("pk_ingest_inbox")),
+        sa.PrimaryKeyConstraint("stream_id", "seq", "content", name=op.f("pk_ingest_inbox")),
     )
     op.create_index(
         "ix_ingest_inbox_received",
@@ -172,6 +173,7 @@ def upgrade() -> None:
         sa.Column("station_id", sa.Uuid(), nullable=False),
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.BigInteger(), nullable=False),
         sa.Column("lane", sa.String(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("error", sa.String(), nullable=False),
@@ -182,7 +184,8 @@ def upgrade() -> None:
             "operator_id",
             "stream_id",
             "seq",
-            name=op.f("uq_ingest_parked_operator_id_stream_id_seq"),
+            "content",
+            name=op.f("uq_ingest_parked_operator_id_stream_id_seq_content"),
         ),
     )
     op.create_index(
