@@ -240,7 +240,7 @@ class Starts:
 
     def _cannot_start(self, connector: tuple[str, int], now: Moment) -> RefusalReason | None:
         """Return why nobody may start here now, None if somebody may."""
-        if self._is_blocked(connector):
+        if not self._live.knows(connector) or self._is_blocked(connector):
             return RefusalReason.OUT_OF_SERVICE
         if self._tariffs.current(now.wall_ms) is None:
             return RefusalReason.OUT_OF_SERVICE

@@ -123,6 +123,16 @@ async def test_without_a_tariff_nobody_starts(tmp_path: Path) -> None:
     await site.close()
 
 
+@pytest.mark.parametrize("connector_no", [0, 9])
+async def test_nobody_starts_at_a_connector_that_is_not_there(
+    site: Site, connector_no: int
+) -> None:
+    await site.command(entry())
+    found = await answer(site, connector_no=connector_no)
+    assert (found.accepted, found.reason) == (False, RefusalReason.OUT_OF_SERVICE)
+    assert (await answer(site)).accepted
+
+
 async def test_a_connector_that_charges_is_not_started_again(site: Site) -> None:
     await site.command(entry(limit_fen=0))
     site.hq_up = True
