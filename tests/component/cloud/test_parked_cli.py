@@ -33,8 +33,9 @@ async def set_aside(
 ) -> UUID:
     parked_id = uuid4()
     await database.execute(
-        "INSERT INTO ingest_parked (id, operator_id, station_id, stream_id, seq, content, lane,"
-        " body, error, sealed_ms, received_at) VALUES ($1, $2, $3, 1, 1, 0, $4, $5, 'a bug', 0, $6)",
+        "INSERT INTO ingest_parked (id, operator_id, station_id, stream_id, seq, content,"
+        " lane, body, error, sealed_ms, received_at)"
+        " VALUES ($1, $2, $3, 1, 1, 0, $4, $5, 'a bug', 0, $6)",
         *(parked_id, station.operator_id, station.id, lane.value, body, NOW),
     )
     return parked_id
