@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -20,6 +21,11 @@ from pydantic_settings import SettingsConfigDict
 from shared.config import FileSettings, Section
 from shared.errors import ConfigError
 
+_HOST = r"^[^\s/@]+$"
+_HOST_OR_NONE = r"^[^\s/@]*$"
+_HOST_WANTED = "a name or an address, without user, password and ://"
+_UNREADABLE = "cannot be read; in user and password write / ? # @ : as %2F %3F %23 %40 %3A"
+
 
 class DatabaseSection(Section):
     """PostgreSQL."""
@@ -27,8 +33,22 @@ class DatabaseSection(Section):
     url: str = Field(
         pattern=r"^postgresql\+asyncpg://",
         description="postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE",
+        repr=False,
     )
     pool_size: int = Field(default=10, ge=1, le=200)
+
+    @field_validator("url")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(value)
+            urlsplit(value).port  # noqa: B018 - raises; the driver itself reads it so
+        except (ArgumentError, ValueError):
+            raise ValueError(_UNREADABLE) from None
+        return value
 
     @property
     def raw_url(self) -> str:
@@ -39,19 +59,34 @@ class DatabaseSection(Section):
 class RedisSection(Section):
     """Redis or Valkey: a cache of the present, nothing that must survive."""
 
-    url: str = Field(pattern=r"^(redis|rediss|unix)://", description="redis://HOST:6379/0")
+    url: str = Field(
+        pattern=r"^(redis|rediss|unix)://", description="redis://HOST:6379/0", repr=False
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        from redis.asyncio.connection import parse_url
+
+        try:
+            parse_url(value)
+        except ValueError:
+            raise ValueError(_UNREADABLE) from None
+        return value
 
 
 class BrokerSection(Section):
     """The MQTT broker, as the workers' user."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", pattern=_HOST, description=_HOST_WANTED)
     port: int = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password_file: Path | None = Field(default=None, description="holds nothing but the password")
     tls_ca_file: Path | None = Field(default=None, description="CA of the broker; none: no TLS")
     public_host: str = Field(
-        default="", description="the broker's name for stations, which reach it with TLS"
+        default="",
+        pattern=_HOST_OR_NONE,
+        description="the broker's name for stations, which reach it with TLS",
     )
     public_port: int = Field(default=8883, ge=1, le=65535, description="goes with public_host")
 
@@ -111,7 +146,7 @@ class WorkerSection(Section):
 class SmtpSection(Section):
     """The mail server for notices; without a host there are no e-mails."""
 
-    host: str = ""
+    host: str = Field(default="", pattern=_HOST_OR_NONE, description=_HOST_WANTED)
     port: int = Field(default=587, ge=1, le=65535)
     security: Literal["none", "starttls", "tls"] = "starttls"
     username: str = ""

@@ -68,7 +68,9 @@ class GatewaySection(Section):
 class HqSection(Section):
     """The link to HQ's broker."""
 
-    host: str = Field(min_length=1, description="name or address of HQ's broker")
+    host: str = Field(
+        min_length=1, pattern=r"^[^\s/@]+$", description="name or address of HQ's broker"
+    )
     port: int = Field(default=8883, ge=1, le=65535)
     secret_file: Path = Field(description="holds the secret that HQ showed once")
     user: str = Field(default="", description="MQTT user; the station's number when empty")

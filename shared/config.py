@@ -22,10 +22,11 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.clock import Clock, ScaledClock, SystemClock
 from shared.errors import ConfigError
+from shared.urls import hide_password
 
 _ENVIRONMENTS_WITH_SCALED_CLOCK = ("demo", "test")
 
@@ -58,6 +59,9 @@ class FileSettings(BaseSettings):
 
     `others_prefixes` begin the variables of other programs, where they begin like our own.
     """
+
+    # A password in an address is not for a traceback.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     others_prefixes: ClassVar[tuple[str, ...]] = ()
     clock: ClockSection | None = None
@@ -158,7 +162,7 @@ def _said(settings: type[FileSettings], detail: ErrorDetails) -> str:
 
 def _wrong(detail: ErrorDetails) -> str:
     """Return what is wrong with a value in words; the library's own where it has good ones."""
-    value, limits = repr(detail["input"]), detail.get("ctx", {})
+    value, limits = _shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "missing":
             return "is missing"
@@ -189,6 +193,10 @@ def _wrong(detail: ErrorDetails) -> str:
         case "literal_error" | "enum":
             return f"{value} must be {limits['expected']}"
     return detail["msg"]
+
+
+def _shown(value: object) -> str:
+    return repr(hide_password(value)) if isinstance(value, str) else hide_password(repr(value))
 
 
 def _known(name: str, model: type[BaseModel]) -> str:

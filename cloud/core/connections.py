@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cloud.core.db import Sessions, create_engine, create_sessions
 from cloud.core.migrations import head
 from shared.errors import VoltwardenError
+from shared.urls import hide_password
 
 
 class UnreachableError(VoltwardenError):
@@ -68,8 +69,9 @@ async def read_version(engine: AsyncEngine) -> str | None:
             version: str = await connection.scalar(text("SELECT version_num FROM alembic_version"))
             return version
     except (OSError, SQLAlchemyError, asyncpg.PostgresError, TimeoutError) as error:
+        shown = hide_password(engine.url.render_as_string())
         raise UnreachableError(
-            f"the database at {engine.url.render_as_string()} does not answer ({error!r}); "
+            f"the database at {shown} does not answer ({error!r}); "
             "start it, or `vw embedded up` for one of our own"
         ) from error
 
@@ -90,6 +92,6 @@ async def check_redis(redis: Redis, url: str) -> None:
         await redis.ping()
     except (RedisError, OSError) as error:
         raise UnreachableError(
-            f"Redis at {url} does not answer ({error}); "
+            f"Redis at {hide_password(url)} does not answer ({error}); "
             "start it, or `vw embedded up` for one of our own"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,28 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
         settings.broker.read_password()
     path.write_text("hush\n")
     assert settings.broker.read_password() == "hush"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("postgresql+asyncpg://hq@db", "mysql://hq:secret@db"),
+        GOOD.replace("//hq@db", "//hq:se@c:secret@db"),
+        GOOD.replace("//hq@db", "//hq:secret/x@db"),
+        GOOD.replace("redis://cache", "http://hq:secret@cache"),
+        GOOD.replace("redis://cache", "redis://hq:secret/x@cache"),
+        GOOD.replace('"redis://cache:6379/0"', '["redis://hq:secret@cache"]'),
+        GOOD + '[broker]\nhost = "mqtt://hq:secret@broker"\n',
+        GOOD + '[broker]\npublic_host = "mqtts://hq:secret@broker"\n',
+        GOOD + '[smtp]\nhost = "hq:secret@mail"\n',
+    ],
+)
+def test_a_password_in_a_wrong_address_is_shown_nowhere(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"\.(url|host|public_host): ") as refused:
+        load(write(tmp_path, text))
+    # `--debug` shows what it was made from, too.
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_settings_show_no_address_when_printed(tmp_path: Path) -> None:
+    assert "hush" not in repr(load(write(tmp_path, GOOD.replace("//hq@", "//hq:hush@"))))

@@ -55,3 +55,10 @@ def test_a_wrong_line_is_named(tmp_path: Path, more: str, said: str) -> None:
         load(write(tmp_path, more))
 
     assert said in str(caught.value)
+
+
+def test_a_password_in_the_brokers_name_is_not_shown(tmp_path: Path) -> None:
+    more = '[hq]\nhost = "mqtts://S1:hush@hq.example"\nsecret_file = "/s"\n'
+    with pytest.raises(ConfigError, match=r"hq\.host: .*does not fit") as refused:
+        load(write(tmp_path, more))
+    assert "hush" not in str(refused.value)
