@@ -16,6 +16,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from ops.embedded import postgres
 from ops.embedded.processes import EmbeddedError
 from ops.embedded.servers import (
     EmbeddedServers,
@@ -32,8 +33,10 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 _FAILED = 1
+_USAGE = 2
 _CONFLICT = 6
 _STOP_LIMIT_S = 60.0
+_LOG = "embedded.log"
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data folder; default: .demo, as root /var/lib/…")
@@ -48,13 +51,17 @@ def up(
     as_json: JsonOption = False,
     wait: Annotated[bool, typer.Option(help="Stay in the foreground until Ctrl-C.")] = False,
 ) -> None:
-    """Start PostgreSQL, Valkey and the broker; print where they are."""
+    """Start PostgreSQL, Valkey and the broker; print where they are.
+
+    Exit 2: the folder cannot be used.
+    """
     logs.set_up()
     folder = (data or default_data_dir()).expanduser().absolute()
     if owner_of(folder) is not None:
         state = read_state(folder) or {}
         _print(Endpoints(**state["endpoints"]), as_json=as_json)
         return
+    _prepare(folder)
     if wait:
         _serve(folder, as_json=as_json)
         return
@@ -90,10 +97,21 @@ def status(data: DataOption = None, *, as_json: JsonOption = False) -> None:
     _print(Endpoints(**state["endpoints"]), as_json=as_json)
 
 
+def _prepare(folder: Path) -> None:
+    """Make the data folder; ends the command where there can be none."""
+    try:
+        postgres.check_place(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _LOG).touch()
+    except (EmbeddedError, OSError) as error:
+        why = f"{folder}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        typer.echo(f"vw embedded: --data: {why}", err=True)
+        raise typer.Exit(_USAGE) from None
+
+
 def _start_in_background(folder: Path) -> Endpoints:
     """Start an owner that outlives us; it prints its endpoints once they answer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "embedded.log"
+    log = folder / _LOG
     command = [sys.executable, "-m", "ops.cli", "embedded", "up", "--wait", "--json"]
     with log.open("ab") as errors:
         child = subprocess.Popen(

@@ -151,3 +151,20 @@ def test_root_is_told_not_to_use_a_private_folder(folder: Path) -> None:
         EmbeddedServers(private / "data").start()
 
     assert private.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("wait", [[], ["--wait"]])
+def test_a_folder_that_cannot_be_is_a_wrong_option(folder: Path, wait: list[str]) -> None:
+    (folder / "file").touch()
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    wrong = {"/proc/x": "No such file", folder / "file": "File exists", "/proc": ""}
+    if os.geteuid() == 0:
+        wrong[private / "data"] = "private folder"
+    for place, why in wrong.items():
+        up = vw_embedded("up", *wait, "--data", str(place))
+
+        assert (up.returncode, up.stdout) == (2, "")
+        assert up.stderr.startswith(f"vw embedded: --data: {place}")
+        assert why in up.stderr
+        assert up.stderr.count("\n") == 1
