@@ -147,8 +147,8 @@ def _drain_once(
     config = rig.station_config(number, _DRAIN_CONNECTORS, window_s=60.0)
     data = config.parent / "data"
     backlog.copy_telemetry(week, data / "telemetry.db")
-    backlog.make_bills(data / "station.db")
-    observer.ask(do="look_at", station_no=number)
+    bills = backlog.make_bills(data / "station.db")
+    observer.ask(do="look_at", station_no=number, bills=bills)
     agent = rig.agent(config)
     before_s = cpu_s(agent.pid)
     load = _live_traffic(rig, agent)

@@ -32,8 +32,9 @@ class Observer:
 
     def __init__(self) -> None:
         self._station_no = ""
-        self._counts: dict[int, int] = {}
+        self._counts: dict[tuple[Lane, int], int] = {}
         self._acked = 0
+        self._bills_waiting = 0
         self._acked_before_bills = 0
         self._first_s = self._last_s = self._bills_s = 0.0
         self._live_ms: list[float] = []
@@ -52,15 +53,19 @@ class Observer:
         self._client.loop_start()
         return {}
 
-    def look_at(self, station_no: str) -> dict[str, Any]:
-        """Begin to watch a station, before it comes up."""
+    def look_at(self, station_no: str, bills: int) -> dict[str, Any]:
+        """Begin to watch a station, before it comes up; it has so many facts of bills to tell.
+
+        What its charge points do meanwhile comes behind these on the same lane.
+        """
+        self._bills_waiting = bills
         self._station_no = station_no
         self._counts.clear()
         self._live_ms.clear()
         self._acked = self._acked_before_bills = 0
         self._first_s = self._last_s = self._bills_s = 0.0
         self._subscribed.clear()
-        lanes = [topics.up(station_no, lane) for lane in (Lane.TELEMETRY, Lane.LIVE)]
+        lanes = [topics.up(station_no, lane) for lane in (Lane.BILL, Lane.TELEMETRY, Lane.LIVE)]
         self._client.subscribe([(topic, 1) for topic in (*lanes, topics.down_ack(station_no))])
         if not self._subscribed.wait(_CONNECT_LIMIT_S):
             raise BenchError("the broker does not let the bench subscribe")
@@ -106,15 +111,18 @@ class Observer:
                 self._live_ms.append(time.time() * 1000 - decode_live(payload).at_ms)
             else:
                 uplink = decode_uplink(payload)
-                self._first_s = self._first_s or now_s
-                self._counts[uplink.seq] = uplink.count
+                self._counts[uplink.lane, uplink.seq] = uplink.count
+                if uplink.lane is Lane.TELEMETRY:
+                    self._first_s = self._first_s or now_s
 
     def _take_ack(self, payload: bytes, now_s: float) -> None:
         for lane, seqs in decode_ack(payload).committed:
+            count = sum(self._counts.pop((lane, seq), 0) for seq in seqs)
             if lane is Lane.TELEMETRY:
-                self._acked += sum(self._counts.pop(seq, 0) for seq in seqs)
+                self._acked += count
                 self._last_s = now_s
-            elif lane is Lane.BILL:
+            elif lane is Lane.BILL and self._bills_waiting > 0:
+                self._bills_waiting -= count
                 self._bills_s = now_s
                 self._acked_before_bills = self._acked
         self._changed.notify_all()
