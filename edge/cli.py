@@ -31,7 +31,7 @@ from shared import logs
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge.replay import Setting
+    from edge.replay import Outcome, Setting
     from edge.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The station agent.")
@@ -163,22 +163,41 @@ def replay(
     ] = None,
     zone: Annotated[str, typer.Option(help="Its time zone, without --config.")] = "Asia/Shanghai",
 ) -> None:
-    """Replay a frame log into an empty station and print its export, as `vw edge export` does."""
+    """Replay a frame log into an empty station and print its export, as `vw edge export` does.
+
+    Exit 3: there are no frames.
+    """
     if not frames.is_dir():
         stop(f"{frames}: no such folder; a station keeps its frames in DATA_DIR/frames", NOT_FOUND)
     from tempfile import TemporaryDirectory
 
-    from edge.replay import read_lines
     from edge.replay import replay as play
-
-    if next(read_lines(frames), None) is None:
-        typer.echo(f"{frames}: no frames; a station keeps them in DATA_DIR/frames", err=True)
 
     setting = _replay_setting(load(config) if config else None, zone)
     with TemporaryDirectory(prefix="voltwarden-replay-") as folder, _progress() as progress:
-        lines = asyncio.run(play(frames, Path(folder), setting, progress))
-    for line in lines:
+        outcome = asyncio.run(play(frames, Path(folder), setting, progress))
+    if outcome is None:
+        stop(f"{frames}: no frames; a station keeps them in DATA_DIR/frames", NOT_FOUND)
+    for line in outcome.export:
         typer.echo(line)
+    typer.echo(_what_came_of(outcome, with_config=config is not None), err=True)
+
+
+def _what_came_of(outcome: Outcome, *, with_config: bool) -> str:
+    first, last = (at.isoformat(timespec="seconds") for at in (outcome.first_at, outcome.last_at))
+    text = (
+        f"read {outcome.frames} frames of {_count(outcome.charge_points, 'charge point')}, "
+        f"{first} to {last}; {_count(len(outcome.export), 'transaction')} closed"
+    )
+    if outcome.export or with_config:
+        return text
+    return (
+        f"{text}; give --config, the station's edge.toml: of a demo it says how fast the clock ran"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _replay_setting(settings: Settings | None, zone: str) -> Setting:
@@ -212,7 +231,8 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("replaying", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -130,20 +130,31 @@ def _lines_of(root: Path, number: str) -> Iterator[Line]:
                 yield Line(at, number, direction, raw)
 
 
+class Outcome(NamedTuple):
+    """What was read and what came of it."""
+
+    frames: int
+    charge_points: int
+    first_at: datetime
+    last_at: datetime
+    export: list[str]
+
+
 class _Overview(NamedTuple):
-    first: Line | None
+    first: Line
+    last: Line
     lines: int
     numbers: tuple[str, ...]
     tariffs: tuple[TariffVersion, ...]
 
 
-def _look_over(root: Path) -> _Overview:
+def _look_over(root: Path) -> _Overview | None:
     """Count the lines and find the tariffs; the first is taken as valid from the beginning."""
-    first, count = None, 0
+    first, last, count = None, None, 0
     numbers: dict[str, None] = {}
     tariffs: dict[str, TariffVersion] = {}
     for line in read_lines(root):
-        first, count = first or line, count + 1
+        first, last, count = first or line, line, count + 1
         numbers[line.charge_point_no] = None
         if line.direction == Logged.OUT and line.raw[_KIND_AT] in _TARIFFS:
             model_no, tariff = _tariff(line.raw)
@@ -159,7 +170,9 @@ def _look_over(root: Path) -> _Overview:
                     valid_from=valid_from,
                 ),
             )
-    return _Overview(first, count, tuple(numbers), tuple(tariffs.values()))
+    if first is None or last is None:
+        return None
+    return _Overview(first, last, count, tuple(numbers), tuple(tariffs.values()))
 
 
 def _tariff(raw: bytes) -> tuple[int, Tariff]:
@@ -189,7 +202,6 @@ class Player:
 
     def __init__(self, folder: Path, overview: _Overview, setting: Setting) -> None:
         """Open a journal in `folder`; runs on the event loop."""
-        assert overview.first is not None
         self.clock = ReplayClock(overview.first.at, setting.scale)
         self.journal = Journal.open(folder / "station.db", self.clock)
         self._setting = setting
@@ -404,8 +416,10 @@ class Player:
 
 async def replay(
     root: Path, folder: Path, setting: Setting, progress: Callable[[int, int], None]
-) -> list[str]:
+) -> Outcome | None:
     """Replay a frame log and return the export of the station that comes of it.
+
+    None: there are no frames.
 
     Args:
         root: The folder `frames` of a station.
@@ -414,8 +428,8 @@ async def replay(
         progress: Told (lines played, all lines) now and then.
     """
     overview = _look_over(root)
-    if overview.first is None:
-        return []
+    if overview is None:
+        return None
     player = Player(folder, overview, setting)
     try:
         for count, line in enumerate(read_lines(root), 1):
@@ -426,6 +440,12 @@ async def replay(
                 progress(count, overview.lines)
         await player.journal.commit([])
         progress(overview.lines, overview.lines)
-        return list(export_lines(player.station.book.closed.all()))
+        return Outcome(
+            overview.lines,
+            len(overview.numbers),
+            overview.first.at,
+            overview.last.at,
+            list(export_lines(player.station.book.closed.all())),
+        )
     finally:
         await player.journal.close()

@@ -88,7 +88,10 @@ class FileSettings(BaseSettings):
         if self.clock is None:
             return SystemClock()
         if os.environ.get("VW_ENV") not in _ENVIRONMENTS_WITH_SCALED_CLOCK:
-            raise ConfigError("clock: a scaled clock is for demo and tests only; remove [clock]")
+            raise ConfigError(
+                "clock: a scaled clock is for demo and tests only; remove [clock], "
+                "or for a demo's file set VW_ENV=demo"
+            )
         return ScaledClock(self.clock.real_start_ms, self.clock.start_ms, self.clock.scale)
 
     @classmethod

@@ -67,6 +67,8 @@ async def test_a_day_is_replayed_to_the_same_export(tmp_path: Path) -> None:
     replayed = await asyncio.to_thread(vw, "replay", frames, "--config", str(config))
     assert replayed.returncode == 0, replayed.stderr
     assert replayed.stdout.splitlines() == exported
+    assert " frames of 1 charge point, " in replayed.stderr
+    assert replayed.stderr.endswith("; 2 transactions closed\n")
 
 
 @pytest.mark.parametrize("scale", [1, 60])
@@ -243,7 +245,7 @@ def test_the_dialects_that_may_be_configured_are_those_that_are_spoken() -> None
 def test_replay_of_nothing(tmp_path: Path) -> None:
     assert vw("replay", str(tmp_path / "none")).returncode == 3
     empty = vw("replay", str(tmp_path))
-    assert (empty.returncode, empty.stdout) == (0, "")
+    assert (empty.returncode, empty.stdout) == (3, "")
     assert "DATA_DIR/frames" in empty.stderr  # perhaps the folder above was given
     assert vw("replay", str(tmp_path), "--zone", "Moon/Base").returncode == 2
 
