@@ -122,14 +122,31 @@ def test_bad_field_is_named(field: str, change: Change) -> None:
     assert f" {field}: " in done.stderr
 
 
+@pytest.mark.parametrize("number", ["1.5", "1e400", "-1e400", "1e2", "NaN", "Infinity"])
+@pytest.mark.parametrize(
+    ("field", "there"),
+    [
+        ("readings[0][1]", "10000000"),
+        ("tariff.prices_e5.peak[0]", "102345"),
+        ("tariff.per_minute_e5", "0}, "),
+    ],
+)
+def test_a_number_that_is_not_whole_is_told_by_its_field(
+    field: str, there: str, number: str
+) -> None:
+    text = json.dumps(EXAMPLE)
+    done = vw_rate(text.replace(there, number + there.lstrip("0123456789"), 1))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"vw rate: {field}: must be a whole number\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "{",
         "[" * 100_000,
-        '{"readings": NaN}',
-        json.dumps(EXAMPLE).replace("10000000", "1000.5"),
         json.dumps(EXAMPLE).replace("10000000", "9" * 5000),
     ],
 )
