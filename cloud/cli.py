@@ -44,6 +44,8 @@ parked_app = typer.Typer(
 app.add_typer(parked_app)
 
 _FAILED, _USAGE, _NOT_FOUND, _UNREACHABLE, _CONFLICT = 1, 2, 3, 5, 6
+_CODES = {400: _USAGE, 404: _NOT_FOUND, 409: _CONFLICT, 422: _USAGE, 503: _UNREACHABLE}
+"""Of a refusal: its status in the API, and how a command ends."""
 
 _CONFIG = Path("/etc/voltwarden/cloud.toml")
 ConfigOption = Annotated[
@@ -414,7 +416,7 @@ def _run(work_: Coroutine[Any, Any, Any]) -> Any:
     except ConfigError as error:
         _fail(str(error), _USAGE)
     except BusinessError as error:
-        _fail(str(error), {404: _NOT_FOUND, 409: _CONFLICT}.get(error.status, _FAILED))
+        _fail(str(error), _CODES.get(error.status, _FAILED))
     except VoltwardenError as error:
         _fail(str(error), _FAILED)
 
