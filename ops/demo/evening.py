@@ -11,14 +11,12 @@ from typing import Any
 
 from edge.local_api import ask
 from ops.demo.books import Comparison, Entry, compare
+from ops.demo.running_books import CAME_TO_NOTHING
 from ops.demo.stage import Stage, StationProcesses
 from ops.sim.book import BookContents, read
 from shared.money import NANO_PER_FEN, divide_half_up
 
 _OPEN = frozenset({"requested", "authorised", "starting", "charging", "ended"})
-# A start that nothing came of: the charge point has no record. With a record of 0 kWh an order
-# is failed too, but it is a transaction.
-_CAME_TO_NOTHING = frozenset({"failed", "cancelled"})
 _MS = 1000
 # Sensors never stop measuring; on the demo's clock a minute between their samples is half a second.
 _JUST_MEASURED = 1000
@@ -77,7 +75,7 @@ async def compare_books(stage: Stage) -> Comparison:
     at_hq = [
         Entry(order["transaction_no"], order["energy_dwh"], order["payable_fen"], order["state"])
         for order in await _orders(stage)
-        if order["ended_by"] or order["state"] not in _CAME_TO_NOTHING
+        if order["ended_by"] or order["state"] not in CAME_TO_NOTHING
     ]
     return compare(simulators, at_stations, at_hq)
 

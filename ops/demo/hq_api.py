@@ -62,7 +62,7 @@ class HqApi:
             DemoError: HQ refuses, with its reason.
         """
         key = {"Idempotency-Key": str(uuid4())}
-        return _checked(await self._client.post(f"/api/v1{path}", json=body, headers=key))
+        return await self._ask("POST", path, json=body, headers=key)
 
     async def put(self, path: str, body: Any, *, version: int | None = None) -> Any:
         """PUT under /api/v1 and return the answer; `version` is the one that it replaces.
@@ -71,11 +71,15 @@ class HqApi:
             DemoError: HQ refuses, with its reason.
         """
         headers = {} if version is None else {"If-Match": f'"{version}"'}
-        return _checked(await self._client.put(f"/api/v1{path}", json=body, headers=headers))
+        return await self._ask("PUT", path, json=body, headers=headers)
 
     async def read(self, path: str, **query: Any) -> Any:
-        """GET under /api/v1."""
-        return _checked(await self._client.get(f"/api/v1{path}", params=query))
+        """GET under /api/v1.
+
+        Raises:
+            DemoError: HQ refuses, with its reason.
+        """
+        return await self._ask("GET", path, params=query)
 
     async def read_all(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """Yield every item of a list, page by page."""
@@ -87,6 +91,13 @@ class HqApi:
             cursor = page["next_cursor"]
             if not cursor:
                 return
+
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = await self._client.request(method, f"/api/v1{path}", **more)
+        except httpx.TransportError as error:  # a customer or a look goes on without HQ
+            raise DemoError(f"HQ: {method} {path}: {error!r}") from error
+        return _checked(answer)
 
 
 def _checked(answer: httpx.Response) -> Any:

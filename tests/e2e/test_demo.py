@@ -120,8 +120,8 @@ def test_a_key_starts_a_fire_that_is_stopped_shown_and_reset() -> None:
     with Terminal("-m", "ops.cli", "demo", "--seed", "12", "--port", "0") as demo:
         shown = demo.read_until("Ctrl-C ends everything", 120)
         assert "vw edge kiosk --socket" in shown
-        assert "f fire" in shown
         demo.read_until(r"S-0002: [1-9]\d*/12 charging", 30)
+        demo.read_until(r"f fire", 10)
         demo.press("f")
         assert "look at its screen" in demo.read_until(r"fire in zone A of S-0002.*\n", 10)
         trip = demo.read_until(r"tripped for smoke in zone A: .*\n", 30)
@@ -138,6 +138,43 @@ def test_a_key_starts_a_fire_that_is_stopped_shown_and_reset() -> None:
             pytest.fail("the reset was never accepted")
         demo.press("\x03")
         assert demo.ended(60) == 0
+
+
+@pytest.mark.timeout(240)
+def test_what_a_person_breaks_changes_no_total() -> None:
+    """A cut link, a killed broker and two dead agents: all that ended is an order, to the fen."""
+    with Terminal("-m", "ops.cli", "demo", "--seed", "13", "--port", "0") as demo:
+        config = re.search(r"--config (\S+/S-0002/edge.toml)", demo.read_until("Ctrl-C ends", 120))
+        assert config is not None
+        demo.read_until(r"Books: [1-9]\d* transactions", 40)
+        demo.press("l")
+        demo.read_until(r"down: link 线路 S-0001 [1-9]", 10)
+        demo.read_until(r"orders \+ [1-9]\d* still on their way", 30)
+        demo.press("b")
+        demo.read_until(r"down: .*broker 消息服务器 [1-9]", 10)
+        demo.read_until("broker is up again", 30)
+        demo.press("a")
+        demo.read_until("agent of S-0001 is killed", 10)
+        demo.read_until("agent of S-0001 is up again", 30)
+        agent_of(config[1]).kill()
+        demo.read_until(r"agent of S-0002 ended by itself \(code -9\) and is started again", 10)
+        demo.read_until("agent of S-0002 is up again", 30)
+        demo.press("l")
+        demo.read_until("link of S-0001 is mended", 10)
+        demo.read_until(
+            r"Books: (\d+) transactions = \1 orders, 0 lost, 0 doubled;\s+(\S+) = \2\s+yuan", 60
+        )
+        demo.press("\x03")
+        assert demo.ended(60) == 0
+
+
+def agent_of(config: str) -> psutil.Process:
+    (agent,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [])[-4:] == ["edge", "run", "--config", config]
+    ]
+    return agent
 
 
 class Terminal:
