@@ -18,6 +18,7 @@ from ops.sim.connector import EMERGENCY_STOP, STOPPED_BY_HAND, UNPLUGGED, Limits
 from ops.sim.events import SimEvent
 from ops.sim.faults import GARBAGE
 from ops.sim.machine import ChargePointSpec, Machine
+from ops.sim.outage import Outage
 from ops.sim.starting import BY_ACCOUNT, BY_CARD, BY_VIN
 from ops.sim.timing import NORMAL, TimingProfile
 from shared.backoff import delays
@@ -94,6 +95,7 @@ class ChargePoint:
         clock: Wall time, over which energy flows; may be scaled.
         timing: Real-time periods; `FAST` with a scaled clock.
         seed: Decides meters and jitter.
+        outage: Told when it cannot connect.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class ChargePoint:
         clock: Clock | None = None,
         timing: TimingProfile = NORMAL,
         seed: int = 0,
+        outage: Outage | None = None,
     ) -> None:
         self.machine = Machine(
             spec, book=book, clock=clock or SystemClock(), timing=timing, seed=seed
@@ -113,6 +116,7 @@ class ChargePoint:
         self.no = spec.charge_point_no
         self.host = host
         self.port = port
+        self._outage = outage
         self._random = Random(f"link/{seed}/{self.no}")  # noqa: S311 - a simulation
         self._task: asyncio.Task[None] | None = None
         self._link: _Link | None = None
@@ -162,8 +166,12 @@ class ChargePoint:
                 await loop.create_connection(lambda: link, self.host, self.port)  # noqa: B023
             except OSError as error:
                 self.machine.emit("connect_failed", reason=str(error))
+                if self._outage is not None:
+                    self._outage.failed(self.no, error)
             else:
                 self._link = link
+                if self._outage is not None:
+                    self._outage.connected(self.no)
                 since_s = loop.time()
                 await link.gone
                 if loop.time() - since_s > timing.reconnect_max_s:

@@ -17,6 +17,7 @@ from ops.sim.control import ControlClient, ControlError, ControlServer
 from ops.sim.fleet import FleetResult, log_in_fleet, numbers, raise_file_limit
 from ops.sim.loop import run
 from ops.sim.machine import ChargePointSpec
+from ops.sim.outage import Outage
 from ops.sim.script import Step, load, play
 from ops.sim.sensors.cli import sensors
 from ops.sim.site import Site
@@ -109,6 +110,7 @@ def charger(
             clock=parse_clock(demo_clock),
             timing=PROFILES[timing],
             seed=seed,
+            outage=Outage(f"{host}:{port}", _say),
         )
     except (ConfigError, ValueError, KeyError) as error:
         raise _fail(str(error), 2) from error

@@ -9,6 +9,7 @@ from typing import Any
 from ops.sim.book import Book
 from ops.sim.charge_point import ChargePoint
 from ops.sim.machine import ChargePointSpec
+from ops.sim.outage import Outage
 from ops.sim.timing import NORMAL, TimingProfile
 from shared.clock import Clock
 
@@ -24,6 +25,7 @@ class Site:
         clock: Wall time; may be scaled.
         timing: Real-time periods.
         seed: Same seed, same script: same frame contents except times.
+        outage: Told when charge points cannot connect.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class Site:
         clock: Clock | None = None,
         timing: TimingProfile = NORMAL,
         seed: int = 0,
+        outage: Outage | None = None,
     ) -> None:
         self.book = Book(book_path)
         self.seed = seed
+        self._outage = outage
         self.charge_points = {
             spec.charge_point_no: ChargePoint(
                 spec,
@@ -48,6 +52,7 @@ class Site:
                 clock=clock,
                 timing=timing,
                 seed=seed,
+                outage=outage,
             )
             for spec in specs
         }
@@ -61,6 +66,8 @@ class Site:
         """Disconnect everything and close the book."""
         for point in self.charge_points.values():
             await point.stop()
+        if self._outage is not None:
+            self._outage.stop()
         self.book.close()
 
     async def __aenter__(self) -> Site:
