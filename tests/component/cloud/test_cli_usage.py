@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,19 @@ async def test_a_number_that_is_taken_ends_with_6(hq_config: Path) -> None:
     ]
 
     assert codes == [0, 6]
+
+
+def test_a_worker_without_the_brokers_password_does_not_start(hq_config: Path) -> None:
+    secret = hq_config.parent / "mqtt.secret"
+    secret.unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "hq", "work", "--config", str(hq_config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"vw hq: broker.password_file: {secret} cannot be read: No such file or directory\n"
+    )
