@@ -22,7 +22,12 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from shared.clock import Clock, ScaledClock, SystemClock
 from shared.errors import ConfigError
@@ -132,10 +137,23 @@ class FileSettings(BaseSettings):
         cls._check_variables()
         try:
             settings = cls(**values)
+        except SettingsError as error:
+            raise ConfigError(_no_table(cls)) from error
         except ValidationError as error:
             raise ConfigError(_explain(cls, path, error)) from error
         settings.make_clock()
         return settings
+
+
+def _no_table(settings: type[FileSettings]) -> str:
+    """Say which variables stand for whole tables; the library keeps to itself which was wrong."""
+    given = {variable.upper() for variable in os.environ}
+    wrong = [
+        f"{variable}: is a table, to be given as JSON; or set its fields, each as {variable}__NAME"
+        for variable in (settings.variable((name,)) for name in settings.model_fields)
+        if variable in given
+    ]
+    return "\n".join(wrong)
 
 
 def _explain(settings: type[FileSettings], path: Path, error: ValidationError) -> str:

@@ -105,6 +105,19 @@ def test_what_the_environment_says_wrong_is_told_of_the_environment(
     assert str(refused.value) == "VWTEST_GATES__PORT: no such setting; did you mean gate?"
 
 
+def test_a_variable_for_a_whole_table_is_refused_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.toml"
+    path.write_text(GOOD)
+    monkeypatch.setenv("VWTEST_GATE", "amqp://u:hush@h")
+    with pytest.raises(ConfigError) as refused:
+        Settings.load(path)
+    assert str(refused.value) == (
+        "VWTEST_GATE: is a table, to be given as JSON; or set its fields, each as VWTEST_GATE__NAME"
+    )
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "file.toml"
     path.write_text(GOOD + "[gate]\nport = 0\nprot = 1\n[[point]]\n")
