@@ -53,7 +53,7 @@ def demo(
     """Run HQ, two stations and their simulated devices on this machine.
 
     --once cuts a link, kills the broker and an agent, lets it burn, overheats a battery and
-    compares all books; exit 0 only if all of it holds. Without it, keys start a fire and end it.
+    compares all books; exit 0 only if all of it holds. Without it, keys do such things.
     """
     logs.set_up(level="WARNING")
     if port is None:
