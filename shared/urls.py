@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Greedy, up to the last @: a password may hold any character, also those that it should not.
-_LOG_IN = re.compile(r"\A([^:/@]*://)?+([^:]*):.*@", re.DOTALL)
+_LOG_IN = re.compile(r"\A(?:([^:/@]*://)|(?![^:/@]*://))([^:]*):.*@", re.DOTALL)
 _IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 

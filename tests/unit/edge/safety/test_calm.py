@@ -62,6 +62,16 @@ def test_a_slope_is_seen_whichever_kept_value_it_begins_at(
     assert with_calm == found() != []
 
 
+def test_a_slope_without_a_value_yet_hears_the_first() -> None:
+    rule = Rate(rule_id="r", code="heat", select=TEMPERATURE, per_s=1.0, window_s=6.0)
+    rules = RuleSet(protection(rule))
+    at = Moment(0, 0.0)
+    bad = PointSampled(at, "a", "p", Quantity.TEMPERATURE_C, None, Quality.NO_ANSWER)
+    assert not rules.on_point(bad)
+    assert not hear(rules, 0.01, 1.0)
+    assert hear(rules, 0.02, 7.5)
+
+
 def test_values_that_are_compared_count_in_a_row_only() -> None:
     rule = Compare(
         rule_id="r", code="heat", select=TEMPERATURE, other=Quantity.VOLTAGE_V, samples=2
